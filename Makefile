@@ -1,0 +1,46 @@
+# serve: the service on the demo cache.  test: every test.  Both install what they need first.
+HOST ?= 127.0.0.1
+PORT ?= 8000
+CACHE ?= var/demo/cache
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: serve test lint bench lock clean
+
+serve: $(VENV)/.installed
+	@$(BIN)/xmadapter demo --cache "$(CACHE)" --images var/demo
+	@$(BIN)/xmadapter serve --host "$(HOST)" --port "$(PORT)" --cache "$(CACHE)" --examples var/demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Real input, measured: prints the table of docs/measured.md again (needs the data, see there).
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.quality
+
+lock: $(VENV)/.installed-test
+	$(BIN)/python .ci/lock.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing packages (a few minutes, once) ..."
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
+	$(PIP) -r requirements-test.lock
+	@touch $@
