@@ -1,0 +1,65 @@
+"""The numbers that weigh the sources of evidence against each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+Method = Literal["paper", "full"]
+"""`paper`: the published form, nothing added. `full`: the online mixture."""
+
+SINGLE_SHOT_SHARPNESS = 5.5
+"""Tip-Adapter's own starting value of beta, where there is nothing yet to choose it on."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """All numbers of one fitted head; they turn similarities into logits.
+
+    logit_c = zero_shot_weight * s f W_c + offset_c + gaussian_weight * G_c
+              + image_weight * E_I,c + text_weight * E_T,c
+
+    In the paper's symbols image_weight = alpha * gamma and text_weight = alpha * (1 - gamma).
+
+    Attributes:
+        method: the form that was fitted.
+        image_sharpness: beta_I.
+        text_sharpness: beta_T.
+        zero_shot_weight: on CLIP's own logits; 1 in the paper.
+        image_weight: on the balanced evidence of the image cache.
+        text_weight: on the balanced evidence of the text cache.
+        gaussian_weight: on the Gaussian term; 0 switches it off.
+        gaussian_ridge: shrinkage of its covariance; None for the identity.
+        offsets: label -> offset, of the classes that have one.
+        shots: how many shots it was fitted on.
+        accuracy: leave-one-out accuracy on these shots, None where nothing could be left out.
+    """
+
+    method: Method = "full"
+    image_sharpness: float = SINGLE_SHOT_SHARPNESS
+    text_sharpness: float = SINGLE_SHOT_SHARPNESS
+    zero_shot_weight: float = 1.0
+    image_weight: float = 0.5
+    text_weight: float = 0.5
+    gaussian_weight: float = 0.0
+    gaussian_ridge: float | None = None
+    offsets: dict[str, float] = field(default_factory=dict)
+    shots: int = 0
+    accuracy: float | None = None
+
+    def to_json(self) -> str:
+        """The fit as one JSON object; `from_json` reads it back unchanged."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fit:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not such an object.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError(f"expected the JSON object of a fit, got {text[:80]!r}") from error

@@ -1,0 +1,272 @@
+"""From similarities to logits, with every source of evidence kept apart to the end.
+
+The shell around the pure functions of `adapter.affinity` and `adapter.gaussian`: it holds what a
+query is compared with, prepared once, and answers batches of queries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from adapter.affinity import affinity, balance_weights
+from adapter.fit import Fit
+from adapter.gaussian import Spectrum, background, identity_precision
+from adapter.support import SupportSet
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What an index found for B queries.
+
+    Attributes:
+        similarity: (B, k) cosines.
+        rows: (B, k) int64 rows of the index; None where k is all rows, in their order: exact.
+    """
+
+    similarity: Tensor
+    rows: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One shot's part in an answer.
+
+    Attributes:
+        row: the shot's row in the image index.
+        image_affinity: exp(-beta_I (1 - cosine)) of query and image key.
+        text_affinity: likewise of the mapped query and the shot's text key.
+        contribution: what the shot adds to its class's logit.
+    """
+
+    row: int
+    image_affinity: float
+    text_affinity: float
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The Gaussian term, ready for queries: logits = features @ weights.T + bias.
+
+    Attributes:
+        precision: (D, D), P.
+        origin: (D,), the background's mean, against which each class is a likelihood ratio.
+        weights: (C, D), P (mu_c - origin); zero for a class without shots.
+        bias: (C,).
+    """
+
+    precision: Tensor
+    origin: Tensor
+    weights: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, precision: Tensor, origin: Tensor, means: Tensor, counts: Tensor) -> Gaussian:
+        """Prepare the discriminants of `means` (C, D); classes with a count of 0 get none."""
+        shifted = torch.where(counts[:, None] > 0, means - origin, 0.0)
+        weights = shifted @ precision
+        bias = -weights @ origin - 0.5 * (weights * shifted).sum(1)
+        return cls(precision, origin, weights, bias)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, C) for `features` (B, D): log N(f; mu_c, P) - log N(f; origin, P)."""
+        return features @ self.weights.T + self.bias
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Answers to B queries over C classes.
+
+    Attributes:
+        labels: the C class names.
+        terms: name -> (B, C); they add up to the logits.
+        image: what the image index found; `text` likewise.
+        head: what they were computed with.
+    """
+
+    labels: tuple[str, ...]
+    terms: dict[str, Tensor]
+    image: Hits
+    text: Hits
+    head: Head
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(B, C): the sum of the terms."""
+        return torch.stack(list(self.terms.values())).sum(0)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(B, C): softmax of the logits."""
+        return self.logits.softmax(dim=1)
+
+    def explain(self, query: int, limit: int) -> list[Reason]:
+        """The `limit` shots that contribute most to their classes, best first.
+
+        The contributions of all of a class's shots sum to its image and text cache terms.
+        """
+        image, text, contribution = self.head.contributions(self.image, self.text, query)
+        top = contribution.topk(min(limit, len(contribution)))
+        rows = self.image.rows
+        return [
+            Reason(
+                row=found if rows is None else int(rows[query, found]),
+                image_affinity=float(image[found]),
+                text_affinity=float(text[found]),
+                contribution=value,
+            )
+            for value, found in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Head:
+    """All that a query is compared with, for one state of the cache.
+
+    Shapes as in `SupportSet`. Built once a change, and immutable: an answer that is under way
+    keeps the head that it began with.
+    """
+
+    labels: tuple[str, ...]
+    classifier: Tensor
+    logit_scale: float
+    targets: Tensor
+    text_rows: Tensor
+    counts: Tensor
+    means: Tensor
+    fit: Fit
+    gaussian: Gaussian | None
+
+    @classmethod
+    def build(cls, support: SupportSet, fit: Fit) -> Head:
+        """Prepare `support` for queries under the numbers of `fit`."""
+        gaussian = None
+        if fit.gaussian_weight > 0 and len(support.keys):
+            if fit.gaussian_ridge is None:
+                precision = identity_precision(support)
+            else:
+                precision = Spectrum.of(support).precision(fit.gaussian_ridge)
+            gaussian = Gaussian.of(precision, background(support), support.means, support.counts)
+        return cls(
+            labels=support.labels,
+            classifier=support.classifier,
+            logit_scale=support.logit_scale,
+            targets=support.targets,
+            text_rows=support.text_rows,
+            counts=support.counts,
+            means=support.means,
+            fit=fit,
+            gaussian=gaussian,
+        )
+
+    def updated(
+        self,
+        *,
+        labels: tuple[str, ...],
+        classifier: Tensor,
+        targets: Tensor,
+        text_rows: Tensor,
+        counts: Tensor,
+        means: Tensor,
+    ) -> Head:
+        """This head for a changed cache, under the same numbers and the same covariance.
+
+        What a change of the cache needs before the next fit: a new shot counts at once, and
+        nothing of size D^3 is computed on the answering path.
+        """
+        gaussian = self.gaussian
+        if gaussian is not None:
+            gaussian = Gaussian.of(gaussian.precision, gaussian.origin, means, counts)
+        return replace(
+            self,
+            labels=labels,
+            classifier=classifier,
+            targets=targets,
+            text_rows=text_rows,
+            counts=counts,
+            means=means,
+            gaussian=gaussian,
+        )
+
+    def score(self, features: Tensor, image: Hits, text: Hits) -> Scores:
+        """Fuse all sources of evidence.
+
+        Args:
+            features: (B, D) unit query features f.
+            image: what the image index found for f.
+            text: what the text index found for q = unit(Img2TxtNet(f)); its rows are `texts`.
+        """
+        fit = self.fit
+        zero_shot = features @ self.classifier.T
+        terms = {"zero_shot": fit.zero_shot_weight * self.logit_scale * zero_shot}
+        if fit.method == "full":
+            terms["class_offset"] = self._offsets.expand_as(zero_shot)
+            gaussian = self.gaussian
+            terms["gaussian"] = (
+                torch.zeros_like(zero_shot)
+                if gaussian is None
+                else fit.gaussian_weight * gaussian.logits(features)
+            )
+        terms["image_cache"] = self._image_term(image, len(features))
+        terms["text_cache"] = self._text_term(text, len(features))
+        return Scores(self.labels, terms, image, text, self)
+
+    def contributions(self, image: Hits, text: Hits, query: int) -> tuple[Tensor, Tensor, Tensor]:
+        """For one query, a value for each image hit (k,): both affinities and the contribution."""
+        shots = slice(None) if image.rows is None else image.rows[query]
+        image_affinity = affinity(image.similarity[query], self.fit.image_sharpness)
+        of_texts = image_affinity.new_zeros(self._text_count)
+        found = affinity(text.similarity[query], self.fit.text_sharpness)
+        of_texts[slice(None) if text.rows is None else text.rows[query]] = found
+        text_affinity = of_texts[self.text_rows[shots]]
+        fused = self.fit.image_weight * image_affinity + self.fit.text_weight * text_affinity
+        return image_affinity, text_affinity, fused * self._balance[self.targets[shots]]
+
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """(C,)."""
+        offsets = [self.fit.offsets.get(label, 0.0) for label in self.labels]
+        return self.classifier.new_tensor(offsets)
+
+    @cached_property
+    def _balance(self) -> Tensor:
+        """(C,): what makes a class's evidence independent of how many shots it has."""
+        return balance_weights(self.counts).to(self.classifier.dtype)
+
+    @cached_property
+    def _text_count(self) -> int:
+        """M."""
+        return int(self.text_rows.max()) + 1 if len(self.text_rows) else 0
+
+    @cached_property
+    def _text_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Class, text row and multiplicity of each distinct (class, text) pair: exact, and few."""
+        pairs, counts = torch.unique(
+            torch.stack([self.targets, self.text_rows]), dim=1, return_counts=True
+        )
+        return pairs[0], pairs[1], counts.to(self.classifier.dtype)
+
+    def _image_term(self, hits: Hits, queries: int) -> Tensor:
+        """(B, C)."""
+        evidence = self.classifier.new_zeros(queries, len(self.labels))
+        strength = affinity(hits.similarity, self.fit.image_sharpness)
+        if hits.rows is None:
+            evidence.index_add_(1, self.targets, strength)
+        else:
+            evidence.scatter_add_(1, self.targets[hits.rows], strength)
+        return self.fit.image_weight * self._balance * evidence
+
+    def _text_term(self, hits: Hits, queries: int) -> Tensor:
+        """(B, C)."""
+        evidence = self.classifier.new_zeros(queries, len(self.labels))
+        strength = affinity(hits.similarity, self.fit.text_sharpness)
+        if hits.rows is not None:
+            full = strength.new_zeros(queries, self._text_count)
+            strength = full.scatter_(1, hits.rows, strength)
+        classes, texts, counts = self._text_pairs
+        evidence.index_add_(1, classes, strength[:, texts] * counts)
+        return self.fit.text_weight * self._balance * evidence
