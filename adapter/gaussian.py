@@ -70,23 +70,31 @@ def identity_precision(support: SupportSet) -> Tensor:
     return identity / max(spread, width**-0.5)
 
 
-def discriminants(features: Tensor, means: Tensor, precision: Tensor) -> Tensor:
-    """(B, C): mu_c P f - mu_c P mu_c / 2 for `features` (B, D), `means` (C, D), P (D, D)."""
-    weights = means @ precision
-    return features @ weights.T - 0.5 * (weights * means).sum(1)
+def log_ratio_weights(means: Tensor, origin: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear weights (C, D) and bias (C,) of log N(f; mu_c, P) - log N(f; origin, P).
+
+    Args:
+        means: (C, D).
+        origin: (D,).
+        precision: (D, D), symmetric.
+    """
+    shifted = means - origin
+    weights = shifted @ precision
+    return weights, -weights @ origin - 0.5 * (weights * shifted).sum(1)
 
 
 def leave_one_out(support: SupportSet, spectrum: Spectrum, ridge: float) -> Tensor:
-    """(N, C): each shot's discriminants with the shot itself left out, exactly, without refits.
+    """(N, C): each shot's Gaussian term with the shot itself left out, exactly, without refits.
 
     Leaving shot i out of class y moves that class's mean by -d/(K-1), d = f_i - mu_y, and takes
     K/(K-1) d d^T off the scatter: a rank-one downdate of the inverse (Sherman-Morrison). The
-    ridge stays at its value for the whole set. A class of one shot has no mean left: its own
-    column is that shot's zero vector mean, for the caller to mask.
+    ridge and the background's mean stay as they are for the whole set. In a class of one shot
+    nothing is left: such a row is for the caller to drop.
     """
     inverse = spectrum.inverse(ridge)
     x = support.keys @ spectrum.basis
-    means = support.means @ spectrum.basis
+    # The background is one more class, which never loses a shot.
+    means = torch.cat([support.means, background(support)[None]]) @ spectrum.basis
     own = support.targets
     count = support.counts[own].to(x.dtype)
     scale = 1 / (count - 1).clamp(min=1)
@@ -110,7 +118,8 @@ def leave_one_out(support: SupportSet, spectrum: Spectrum, ridge: float) -> Tens
     quadratic = (mean * inverse * mean).sum(1) + kappa * mean_qd.square()
     linear = (mean * inverse * x).sum(1) + kappa * mean_qd * xqd
     logits[torch.arange(len(x)), own] = linear - 0.5 * quadratic
-    return logits * (spectrum.samples - 1)
+    ratio = (logits[:, :-1] - logits[:, -1:]) * (spectrum.samples - 1)
+    return torch.where(support.counts > 0, ratio, 0.0)
 
 
 def background(support: SupportSet) -> Tensor:

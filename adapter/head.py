@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adapter.affinity import affinity, balance_weights
 from adapter.fit import Fit
-from adapter.gaussian import Spectrum, background, identity_precision
+from adapter.gaussian import Spectrum, background, identity_precision, log_ratio_weights
 from adapter.support import SupportSet
 
 
@@ -55,8 +55,8 @@ class Gaussian:
     Attributes:
         precision: (D, D), P.
         origin: (D,), the background's mean, against which each class is a likelihood ratio.
-        weights: (C, D), P (mu_c - origin); zero for a class without shots.
-        bias: (C,).
+        weights: (C, D); zero for a class without shots, whose log-ratio is 0.
+        bias: (C,), likewise.
     """
 
     precision: Tensor
@@ -67,10 +67,11 @@ class Gaussian:
     @classmethod
     def of(cls, precision: Tensor, origin: Tensor, means: Tensor, counts: Tensor) -> Gaussian:
         """Prepare the discriminants of `means` (C, D); classes with a count of 0 get none."""
-        shifted = torch.where(counts[:, None] > 0, means - origin, 0.0)
-        weights = shifted @ precision
-        bias = -weights @ origin - 0.5 * (weights * shifted).sum(1)
-        return cls(precision, origin, weights, bias)
+        taught = counts > 0
+        weights, bias = log_ratio_weights(means, origin, precision)
+        return cls(
+            precision, origin, torch.where(taught[:, None], weights, 0.0), bias.where(taught, 0.0)
+        )
 
     def logits(self, features: Tensor) -> Tensor:
         """(B, C) for `features` (B, D): log N(f; mu_c, P) - log N(f; origin, P)."""
@@ -219,9 +220,7 @@ class Head:
         """For one query, a value for each image hit (k,): both affinities and the contribution."""
         shots = slice(None) if image.rows is None else image.rows[query]
         image_affinity = affinity(image.similarity[query], self.fit.image_sharpness)
-        of_texts = image_affinity.new_zeros(self._text_count)
-        found = affinity(text.similarity[query], self.fit.text_sharpness)
-        of_texts[slice(None) if text.rows is None else text.rows[query]] = found
+        of_texts = self._by_text(text)[query]
         text_affinity = of_texts[self.text_rows[shots]]
         fused = self.fit.image_weight * image_affinity + self.fit.text_weight * text_affinity
         return image_affinity, text_affinity, fused * self._balance[self.targets[shots]]
@@ -238,17 +237,20 @@ class Head:
         return balance_weights(self.counts).to(self.classifier.dtype)
 
     @cached_property
-    def _text_count(self) -> int:
-        """M."""
-        return int(self.text_rows.max()) + 1 if len(self.text_rows) else 0
-
-    @cached_property
     def _text_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Class, text row and multiplicity of each distinct (class, text) pair: exact, and few."""
         pairs, counts = torch.unique(
             torch.stack([self.targets, self.text_rows]), dim=1, return_counts=True
         )
         return pairs[0], pairs[1], counts.to(self.classifier.dtype)
+
+    def _by_text(self, hits: Hits) -> Tensor:
+        """(B, M): affinity of each query to each text; 0 for texts that were not found."""
+        found = affinity(hits.similarity, self.fit.text_sharpness)
+        if hits.rows is None:
+            return found
+        texts = int(self.text_rows.max()) + 1
+        return found.new_zeros(len(found), texts).scatter_(1, hits.rows, found)
 
     def _image_term(self, hits: Hits, queries: int) -> Tensor:
         """(B, C)."""
@@ -263,10 +265,6 @@ class Head:
     def _text_term(self, hits: Hits, queries: int) -> Tensor:
         """(B, C)."""
         evidence = self.classifier.new_zeros(queries, len(self.labels))
-        strength = affinity(hits.similarity, self.fit.text_sharpness)
-        if hits.rows is not None:
-            full = strength.new_zeros(queries, self._text_count)
-            strength = full.scatter_(1, hits.rows, strength)
         classes, texts, counts = self._text_pairs
-        evidence.index_add_(1, classes, strength[:, texts] * counts)
+        evidence.index_add_(1, classes, self._by_text(hits)[:, texts] * counts)
         return self.fit.text_weight * self._balance * evidence
