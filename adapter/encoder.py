@@ -165,7 +165,9 @@ class OpenClipEncoder:
         return torch.cat(parts) if parts else torch.zeros(0, self.width, device=self.device)
 
     def _tokens_to_features(self, texts: Sequence[str]) -> Tensor:
-        tokens = self._tokenizer(list(texts)).to(self.device)
+        # JSON can carry half a surrogate pair, which tokenizers cannot encode.
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        tokens = self._tokenizer(clean).to(self.device)
         with torch.inference_mode():
             features = self._towers.encode_text(tokens)
         return _unit(features)

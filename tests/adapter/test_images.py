@@ -1,0 +1,420 @@
+"""Bytes to pixels: every odd and bad image is made in memory and goes through `open_image`."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torchvision.transforms import Compose, PILToTensor, RandomResizedCrop
+
+from adapter.encoder import Preprocessing
+from adapter.images import (
+    EmptyImage,
+    ImageError,
+    ImageLimits,
+    ImageTooLarge,
+    UndecodableImage,
+    UnsupportedImage,
+    open_image,
+    thumbnail,
+    to_pixels,
+    view_pixels,
+)
+
+MEAN = (0.5, 0.5, 0.5)
+CLIP_224 = Preprocessing((224, 224), MEAN, MEAN)
+
+
+def photograph(width: int = 60, height: int = 40) -> Image.Image:
+    """Smooth colours, different in every corner, so that no flip of it looks the same."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    red, green = rows * 255 / max(1, height - 1), columns * 255 / max(1, width - 1)
+    return Image.fromarray(np.stack([red, green, 255 - red], axis=-1).astype(np.uint8))
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def png(width: int, height: int, depth: int, color: int, rows: bytes, *chunks: bytes) -> bytes:
+    """A PNG written by hand, for what Pillow does not write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        checksum = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    others = b"".join(chunk(extra[:4], extra[4:]) for extra in chunks)
+    data = chunk(b"IDAT", zlib.compress(rows))
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + others + data + chunk(b"IEND", b"")
+
+
+def center(data: bytes) -> tuple[int, ...]:
+    """The pixel in the middle of what `open_image` gives for `data`."""
+    image = open_image(data)
+    assert image.mode == "RGB"
+    pixel = image.getpixel((image.width // 2, image.height // 2))
+    assert isinstance(pixel, tuple)
+    return tuple(int(value) for value in pixel)
+
+
+# What is refused
+
+
+def test_no_bytes_are_an_empty_image() -> None:
+    with pytest.raises(EmptyImage, match="got no bytes"):
+        open_image(b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (encoded(photograph(), "GIF"), "got GIF"),
+        (encoded(photograph(), "BMP"), "got BMP"),
+        (encoded(photograph(), "TIFF"), "got TIFF"),
+        (b"this is a text file called photo.jpg", "74 68 69 73"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "52 49 46 46"),
+        (b"\0", "1 bytes"),
+    ],
+    ids=["gif", "bmp", "tiff", "text", "wave", "zero"],
+)
+def test_other_content_is_unsupported(data: bytes, said: str) -> None:
+    with pytest.raises(UnsupportedImage, match=said):
+        open_image(data)
+
+
+def test_the_largest_file_is_taken_and_one_byte_more_is_not() -> None:
+    limits = ImageLimits()
+    assert limits.max_bytes == 20 * 1024 * 1024
+    padded = encoded(photograph(), "JPEG").ljust(limits.max_bytes, b"\0")
+    assert open_image(padded).size == (60, 40)
+    with pytest.raises(ImageTooLarge, match="expected at most 20971520 bytes, got 20971521"):
+        open_image(padded + b"\0")
+
+
+@pytest.mark.parametrize("edge", [8_000, 50_000, 2**31 - 1])
+def test_a_huge_header_is_refused_before_decoding(edge: int) -> None:
+    # The data is of one row only: an attempt to decode would say "undecodable" instead.
+    with pytest.raises(ImageTooLarge, match=f"got {edge} x {edge}"):
+        open_image(png(edge, edge, 8, 2, b"\0"))
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_huge_webp_canvas_is_refused_before_decoding(lossless: bool) -> None:
+    data = bytearray(encoded(photograph(), "WEBP", lossless=lossless))
+    if lossless:
+        data[21:25] = (9_999 | 7_999 << 14).to_bytes(4, "little")
+    else:
+        data[26:30] = struct.pack("<HH", 10_000, 8_000)
+    with pytest.raises(ImageTooLarge, match="got 10000 x 8000"):
+        open_image(bytes(data))
+
+
+def test_a_huge_extended_webp_canvas_is_refused_before_decoding() -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    data = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    assert data[12:16] == b"VP8X"
+    data[24:30] = (49_999).to_bytes(3, "little") * 2
+    with pytest.raises(ImageTooLarge, match="got 50000 x 50000"):
+        open_image(bytes(data))
+
+
+def test_the_pixel_limit_is_inclusive_for_every_kind() -> None:
+    for kind in ("JPEG", "PNG", "WEBP"):
+        data = encoded(photograph(60, 40), kind)
+        assert open_image(data, ImageLimits(max_pixels=2400)).size == (60, 40)
+        with pytest.raises(ImageTooLarge, match="expected at most 2399 pixels, got 60 x 40"):
+            open_image(data, ImageLimits(max_pixels=2399))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_truncation_is_found_at_every_cut(kind: str) -> None:
+    whole = photograph(300, 200)
+    data = encoded(whole, kind)
+    pixels = np.asarray(open_image(data))
+    refused = 0
+    for cut in range(1, len(data), 7):
+        try:
+            image = open_image(data[:cut])
+        except (UnsupportedImage, UndecodableImage):
+            refused += 1
+        else:  # only what follows the pixels was lost
+            np.testing.assert_array_equal(np.asarray(image), pixels)
+            assert cut > len(data) - 64
+    assert refused > 0.9 * (len(data) // 7)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_truncated_photograph_is_undecodable(progressive: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG", progressive=progressive)
+    for cut in range(200, len(data) - 2, 997):
+        with pytest.raises(UndecodableImage, match="expected a complete JPEG image"):
+            open_image(data[:cut])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]))
+def test_random_bytes_raise_image_errors_only(tail: bytes, start: bytes) -> None:
+    with pytest.raises(ImageError):
+        open_image(start + tail)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP"]),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=6),
+)
+def test_damaged_images_decode_or_raise_image_errors(
+    kind: str, flips: list[tuple[float, int]]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(encoded(photograph(24, 16), kind, exif=exif))
+    for place, change in flips:
+        data[int(place * (len(data) - 1))] ^= change
+    try:
+        image = open_image(bytes(data), ImageLimits(max_pixels=1_000_000))
+    except ImageError:
+        return
+    assert image.mode == "RGB"
+    assert image.width * image.height <= 1_000_000
+
+
+# What is taken, and how
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (60, 40)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_ordinary_images_of_any_size(kind: str, size: tuple[int, int]) -> None:
+    image = open_image(encoded(photograph(*size), kind))
+    assert image.size == size
+    assert image.mode == "RGB"
+
+
+def test_png_pixels_are_kept_exactly() -> None:
+    np.testing.assert_array_equal(
+        np.asarray(open_image(encoded(photograph()))), np.asarray(photograph())
+    )
+
+
+def test_cmyk_becomes_rgb() -> None:
+    cmyk = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
+    assert center(encoded(cmyk, "JPEG", quality=100)) == pytest.approx((254, 0, 0), abs=3)
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+    values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    image = np.asarray(open_image(encoded(Image.fromarray(values))))
+    assert image[0, :, 0].tolist() == [0, 1, 128, 255]
+    assert image[0, :, 1].tolist() == [0, 1, 128, 255]
+
+
+def test_sixteen_bit_grey_with_a_transparent_value() -> None:
+    rows = b"\0" + struct.pack(">HH", 1000, 128 * 257)
+    image = open_image(png(2, 1, 16, 0, rows, b"tRNS" + struct.pack(">H", 1000)))
+    assert [image.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (128, 128, 128)]
+
+
+def test_sixteen_bit_colours() -> None:
+    rows = b"\0" + struct.pack(">HHH", 65535, 128 * 257, 0)
+    assert center(png(1, 1, 16, 2, rows)) == (255, 128, 0)
+    rows = b"\0" + struct.pack(">HHHH", 65535, 128 * 257, 0, 65535)
+    assert center(png(1, 1, 16, 6, rows)) == (255, 128, 0)
+
+
+def test_palettes_with_and_without_transparency() -> None:
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30, 90, 90, 90])
+    assert center(encoded(palette)) == (10, 200, 30)
+    assert center(encoded(palette, transparency=1)) == (255, 255, 255)
+    assert center(encoded(palette, transparency=bytes([255, 255, 0]))) == (10, 200, 30)
+    assert center(encoded(palette, transparency=bytes([255, 0, 255]))) == (255, 255, 255)
+
+
+def test_alpha_is_laid_over_white() -> None:
+    assert center(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 255)))) == (255, 0, 0)
+    assert center(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 0)))) == (255, 255, 255)
+    assert center(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 127)))) == (255, 128, 128)
+    lossless = encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 127)), "WEBP", lossless=True)
+    assert center(lossless) == (255, 128, 128)
+
+
+def test_grey_with_alpha_and_two_colours() -> None:
+    assert center(encoded(Image.new("LA", (4, 4), (0, 51)))) == (204, 204, 204)
+    assert center(encoded(Image.new("L", (4, 4), 77))) == (77, 77, 77)
+    assert center(encoded(Image.new("1", (4, 4), 1))) == (255, 255, 255)
+    assert center(encoded(Image.new("RGB", (4, 4), (1, 2, 3)), transparency=(1, 2, 3))) == (
+        255,
+        255,
+        255,
+    )
+
+
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plain = np.asarray(open_image(encoded(photograph(), kind)))
+    turned = np.asarray(open_image(encoded(photograph(), kind, exif=exif)))
+    np.testing.assert_array_equal(turned, UPRIGHT[orientation](plain))
+
+
+@pytest.mark.parametrize("value", [0, 9, 700])
+def test_an_unknown_orientation_is_upright(value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    assert open_image(encoded(photograph(), "JPEG", exif=exif)).size == (60, 40)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0MM\0*", b"Exif\0\0garbage" * 4, b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"]
+)
+def test_damaged_exif_does_not_cost_the_image(exif: bytes) -> None:
+    assert open_image(encoded(photograph(), "JPEG", exif=exif)).size == (60, 40)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+    assert center(data) == (255, 0, 0)
+
+
+# Pixels for the tower
+
+
+def open_clip_pixels(image: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
+    """open_clip's own transform up to, and without, normalisation."""
+    height, width = preprocessing.size
+    config = PreprocessCfg(
+        size=height if height == width else (height, width),
+        interpolation=preprocessing.interpolation,
+        resize_mode=preprocessing.resize_mode,
+        fill_color=preprocessing.fill_color,
+    )
+    steps = image_transform_v2(config, is_train=False).transforms[:-2]
+    pixels: torch.Tensor = Compose([*steps, PILToTensor()])(image)
+    return pixels
+
+
+def test_pixels_of_photographs_equal_open_clips_own(data_dir: Path) -> None:
+    paths = sorted((data_dir / "photos").glob("*.jpg"))
+    assert len(paths) == 32
+    for path in paths:
+        image = open_image(path.read_bytes())
+        expected = open_clip_pixels(image, CLIP_224)
+        assert torch.equal(to_pixels(image, CLIP_224), expected), path.name
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    edges=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    size=st.tuples(st.integers(8, 48), st.integers(8, 48))
+    | st.integers(8, 48).map(lambda n: (n, n)),
+    mode=st.sampled_from(["shortest", "longest", "squash"]),
+    interpolation=st.sampled_from(["bicubic", "bilinear", "random"]),
+)
+def test_pixels_equal_open_clips_own_for_all_settings(
+    edges: tuple[int, int], size: tuple[int, int], mode: str, interpolation: str
+) -> None:
+    preprocessing = Preprocessing(size, MEAN, MEAN, interpolation, mode, fill_color=9)
+    image = photograph(*edges)
+    pixels = to_pixels(image, preprocessing)
+    assert pixels.shape == (3, *size)
+    assert pixels.dtype == torch.uint8
+    if max(edges) <= 12 * min(edges):
+        assert torch.equal(pixels, open_clip_pixels(image, preprocessing))
+
+
+@pytest.mark.parametrize("edges", [(1, 400), (400, 1), (3, 900)])
+def test_a_strips_pixels_stay_close_to_open_clips(edges: tuple[int, int]) -> None:
+    preprocessing = Preprocessing((16, 16), MEAN, MEAN)
+    ours = to_pixels(photograph(*edges), preprocessing).int()
+    theirs = open_clip_pixels(photograph(*edges), preprocessing).int()
+    # One step of 255: Pillow rounds the box that it is given to float32.
+    assert (ours - theirs).abs().max() <= 1
+
+
+def test_a_strip_of_a_million_pixels_costs_no_gigabytes() -> None:
+    # open_clip's transform would make an image of 224 x 224,000,000 on the way.
+    assert to_pixels(Image.new("RGB", (1, 1_000_000), "red"), CLIP_224)[0].min() == 255
+    longest = Preprocessing((32, 32), MEAN, MEAN, resize_mode="longest")
+    assert to_pixels(Image.new("RGB", (1_000_000, 1), "red"), longest)[0].max() == 255
+
+
+def test_pixels_of_grey_images_have_three_channels() -> None:
+    pixels = to_pixels(Image.new("L", (9, 9), 7), CLIP_224)
+    assert torch.equal(pixels, torch.full((3, 224, 224), 7, dtype=torch.uint8))
+
+
+def test_views_are_the_same_for_the_same_seed() -> None:
+    preprocessing = Preprocessing((24, 20), MEAN, MEAN)
+    first = view_pixels(photograph(), preprocessing, 10, seed=3)
+    assert first.shape == (10, 3, 24, 20)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, view_pixels(photograph(), preprocessing, 10, seed=3))
+    assert not torch.equal(first, view_pixels(photograph(), preprocessing, 10, seed=4))
+    assert len({view.numpy().tobytes() for view in first}) == 10
+
+
+def test_views_show_half_to_all_of_the_image_and_half_are_flipped() -> None:
+    # Red rises downwards and green to the right: their ranges give the crop's edges.
+    torch.manual_seed(0)
+    views = view_pixels(photograph(200, 200), Preprocessing((64, 64), MEAN, MEAN), 400, seed=0)
+    ranges = views.flatten(2).float()
+    spans = (ranges.amax(2) - ranges.amin(2))[:, :2] / 255
+    areas = spans.prod(1)
+    assert areas.min() > 0.47
+    assert areas.max() > 0.95
+    crops = [
+        RandomResizedCrop.get_params(photograph(200, 200), [0.5, 1], [3 / 4, 4 / 3])
+        for _ in range(400)
+    ]
+    theirs = sum(height * width for _, _, height, width in crops) / 400 / 200**2
+    assert areas.mean() == pytest.approx(theirs, abs=0.03)
+    flipped = views[:, 1, 32, 0] > views[:, 1, 32, -1]
+    assert 0.42 < flipped.float().mean() < 0.58
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 3)])
+def test_views_of_tiny_images_and_strips(size: tuple[int, int]) -> None:
+    views = view_pixels(photograph(*size), CLIP_224, 3, seed=0)
+    assert views.shape == (3, 3, 224, 224)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((600, 300), (256, 128)), ((100, 50), (100, 50)), ((9000, 1), (256, 1)), ((1, 1), (1, 1))],
+)
+def test_thumbnails(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    small = Image.open(BytesIO(thumbnail(photograph(*size))))
+    assert small.format == "WEBP"
+    assert small.size == expected
