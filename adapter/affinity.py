@@ -1,0 +1,92 @@
+"""The forward mathematics of the adapter, as pure functions of tensors.
+
+Any floating type, any device. Shapes: B queries, N shots, C classes, D embedding width.
+Source: XMAdapter (arXiv 2404.12588); its image half is Tip-Adapter's (arXiv 2111.03930, eq. 3).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Balance = Literal["balanced", "sum"]
+"""`balanced`: independent of how many shots a class has. `sum`: the paper's plain sum."""
+
+
+def affinity(similarity: Tensor, sharpness: float) -> Tensor:
+    """A = exp(-beta * (1 - similarity)): 1 for an equal key, falling with the cosine.
+
+    Args:
+        similarity: cosines, of any shape.
+        sharpness: beta, not negative.
+    """
+    return torch.exp(sharpness * (similarity - 1))
+
+
+def fuse(image_affinity: Tensor, text_affinity: Tensor, image_ratio: float) -> Tensor:
+    """A = gamma * A_I + (1 - gamma) * A_T, of any one shape; gamma is `image_ratio`."""
+    return image_ratio * image_affinity + (1 - image_ratio) * text_affinity
+
+
+def balance_weights(counts: Tensor) -> Tensor:
+    """(C,) float64: mean(K) / K_c, over the classes that have shots; 0 for those without.
+
+    With these, evidence equals the paper's plain sum where classes are balanced, and no class
+    wins by its count where they are not.
+
+    Args:
+        counts: (C,), shots of each class, K_c.
+    """
+    taught = counts > 0
+    mean = counts.sum(dtype=torch.float64) / taught.sum().clamp(min=1)
+    return torch.where(taught, mean / counts.clamp(min=1), 0.0)
+
+
+def class_evidence(
+    affinities: Tensor, targets: Tensor, class_count: int, balance: Balance = "balanced"
+) -> Tensor:
+    """(B, C): E_c, the sum of the affinities of each class's shots, balanced or plain.
+
+    Args:
+        affinities: (B, N).
+        targets: (N,) int64, each shot's class.
+        class_count: C; classes without shots have evidence 0.
+        balance: see `Balance`.
+    """
+    evidence = affinities.new_zeros(len(affinities), class_count)
+    evidence.index_add_(1, targets, affinities)
+    if balance == "sum":
+        return evidence
+    counts = torch.bincount(targets, minlength=class_count)
+    return evidence * balance_weights(counts).to(evidence.dtype)
+
+
+def zero_shot_logits(features: Tensor, classifier: Tensor, logit_scale: float) -> Tensor:
+    """(B, C): s * f W^T, for `features` (B, D) and `classifier` (C, D), both of unit norm."""
+    return logit_scale * (features @ classifier.T)
+
+
+def paper_terms(
+    zero_shot: Tensor,
+    image_evidence: Tensor,
+    text_evidence: Tensor,
+    *,
+    cache_weight: float,
+    image_ratio: float,
+) -> dict[str, Tensor]:
+    """The three terms of the published form, kept apart; their sum is the logits.
+
+    Args:
+        zero_shot: (B, C), from `zero_shot_logits`.
+        image_evidence: (B, C), E_I.
+        text_evidence: (B, C), E_T.
+        cache_weight: alpha.
+        image_ratio: gamma; 1 is Tip-Adapter.
+    """
+    return {
+        "zero_shot": zero_shot,
+        "image_cache": cache_weight * image_ratio * image_evidence,
+        "text_cache": cache_weight * (1 - image_ratio) * text_evidence,
+    }

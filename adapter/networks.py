@@ -1,0 +1,192 @@
+"""MetaNet and Img2TxtNet: the two small maps that the paper trains.
+
+MetaNet makes text keys of text features; Img2TxtNet takes an image's feature into the same
+space. *Reading*: the paper leaves their form open; here each is one linear map without bias,
+with a residual bottleneck as an option. Both start from the same semi-orthogonal matrix, so that
+an untrained adapter compares image and text about as CLIP itself does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+FORMAT = "xmadapter-networks/1"
+
+
+class AdapterFileError(ValueError):
+    """A file of networks is missing, damaged, or made for another width."""
+
+
+class _UnitMap(nn.Module):
+    """unit(P x + U relu(V x)): (..., D) to unit-norm (..., d). The second part is optional.
+
+    U starts at zero, so that a bottleneck changes nothing before training.
+    """
+
+    def __init__(self, projection: Tensor, bottleneck: int | None) -> None:
+        super().__init__()
+        width_out, width_in = projection.shape
+        self.projection = nn.Linear(width_in, width_out, bias=False)
+        self.projection.weight.data = projection.float().clone()
+        self.residual: nn.Module | None = None
+        if bottleneck is not None:
+            up = nn.Linear(bottleneck, width_out, bias=False)
+            nn.init.zeros_(up.weight)
+            down = nn.Linear(width_in, bottleneck, bias=False)
+            down.weight.data = _semi_orthogonal(bottleneck, width_in, seed=1)
+            self.residual = nn.Sequential(down, nn.ReLU(), up)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., D) to unit-norm (..., d)."""
+        mapped = self.projection(features)
+        if self.residual is not None:
+            mapped = mapped + self.residual(features)
+        return functional.normalize(mapped, dim=-1)
+
+
+class TextKeyNet(_UnitMap):
+    """The paper's MetaNet: text features (..., D) to text keys (..., d).
+
+    Not CoCoOp's net of the same name, which makes prompt tokens of image features.
+    """
+
+
+class Img2TxtNet(_UnitMap):
+    """Image features (..., D) to queries in the space of the text keys (..., d)."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both maps, frozen and in eval mode. `width_in` is D, `width_out` is d."""
+
+    meta_net: TextKeyNet
+    img2txt_net: Img2TxtNet
+    width_in: int
+    width_out: int
+    bottleneck: int | None = None
+
+    @classmethod
+    def initial(
+        cls,
+        width: int,
+        text_width: int | None = None,
+        bottleneck: int | None = None,
+        seed: int = 0,
+    ) -> Networks:
+        """Untrained networks: the same semi-orthogonal matrix in both, identity if d = D.
+
+        Args:
+            width: D.
+            text_width: d, at most D; D/4 if None (*reading*).
+            bottleneck: width of a residual MLP beside the linear map; None for none.
+            seed: of the matrix.
+
+        Raises:
+            ValueError: a width that cannot be.
+        """
+        d = max(1, width // 4) if text_width is None else text_width
+        if not 1 <= d <= width:
+            raise ValueError(f"expected a text width of 1 to {width} (the model's), got {d}")
+        if bottleneck is not None and not 1 <= bottleneck <= width:
+            raise ValueError(f"expected a bottleneck of 1 to {width}, got {bottleneck}")
+        matrix = torch.eye(width) if d == width else _semi_orthogonal(d, width, seed)
+        return cls._starting_from(matrix, bottleneck)
+
+    @classmethod
+    def _starting_from(cls, matrix: Tensor, bottleneck: int | None) -> Networks:
+        meta, img2txt = TextKeyNet(matrix, bottleneck), Img2TxtNet(matrix, bottleneck)
+        for net in (meta, img2txt):
+            net.eval().requires_grad_(False)
+        width_out, width_in = matrix.shape
+        return cls(meta, img2txt, width_in, width_out, bottleneck)
+
+    def to(self, device: torch.device) -> Networks:
+        """These networks, moved to a device."""
+        self.meta_net.to(device)
+        self.img2txt_net.to(device)
+        return self
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file that `load` reads back unchanged."""
+        save_file(self._state(), path, metadata={"format": FORMAT})
+
+    @classmethod
+    def load(cls, path: Path, width: int | None = None) -> Networks:
+        """Read what `save` wrote.
+
+        Args:
+            path: a safetensors file.
+            width: the D that is needed, if known.
+
+        Raises:
+            AdapterFileError: not such a file, damaged, not finite, or of another width.
+        """
+        tensors = _read(path)
+        matrix, hidden = (
+            tensors.get(f"meta_net.{name}.weight") for name in ("projection", "residual.0")
+        )
+        if matrix is None or matrix.ndim != 2 or (hidden is not None and hidden.ndim != 2):
+            raise AdapterFileError(f"expected MetaNet's matrices in {path}, got {sorted(tensors)}")
+        if width not in (None, matrix.shape[1]):
+            raise AdapterFileError(
+                f"expected networks for features of width {width}, got {matrix.shape[1]} in "
+                f"{path}: they belong to another model"
+            )
+        networks = cls._starting_from(matrix, None if hidden is None else len(hidden))
+        networks._fill(tensors, path)
+        return networks
+
+    def _state(self) -> dict[str, Tensor]:
+        nets = {"meta_net": self.meta_net, "img2txt_net": self.img2txt_net}
+        return {
+            f"{prefix}.{name}": tensor.detach().cpu().contiguous()
+            for prefix, net in nets.items()
+            for name, tensor in net.state_dict().items()
+        }
+
+    def _fill(self, tensors: dict[str, Tensor], path: Path) -> None:
+        expected = {name: tuple(tensor.shape) for name, tensor in self._state().items()}
+        got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if expected != got:
+            raise AdapterFileError(f"expected tensors {expected} in {path}, got {got}")
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise AdapterFileError(f"expected finite weights in {path}, got NaN or infinity")
+        for prefix, net in (("meta_net.", self.meta_net), ("img2txt_net.", self.img2txt_net)):
+            own = {
+                name.removeprefix(prefix): t
+                for name, t in tensors.items()
+                if name.startswith(prefix)
+            }
+            net.load_state_dict(own)
+
+
+def _semi_orthogonal(rows: int, columns: int, seed: int) -> Tensor:
+    """(rows, columns) float32 with orthonormal rows, the same for a seed on every machine."""
+    generator = torch.Generator().manual_seed(seed)
+    normal = torch.randn(columns, rows, generator=generator, dtype=torch.float64)
+    q, r = torch.linalg.qr(normal)
+    # QR is unique only up to signs, and libraries differ in theirs.
+    matrix: Tensor = q * r.diagonal().sign()
+    return matrix.T.float().contiguous()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = file.keys()  # the file object itself is not iterable
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise AdapterFileError(f"cannot read networks from {path}: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise AdapterFileError(
+            f"expected a file of format {FORMAT}, got {metadata.get('format')} in {path}"
+        )
+    return tensors

@@ -1,0 +1,257 @@
+"""Numbers of the published form, chosen on the shots by leave-one-out.
+
+Each shot is scored as a query with itself taken out of both caches, and its class counted one
+shot smaller: exactly what the cache would answer had the shot never been added. No other data is
+looked at. `leave_one_out_evidence` serves every method that weighs cache evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from adapter.affinity import Balance, affinity, fuse, zero_shot_logits
+from adapter.networks import Networks
+from adapter.support import SupportSet
+
+SHARPNESSES = (2.0, 5.0, 10.0, 20.0, 40.0)
+IMAGE_RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CACHE_WEIGHTS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+"""alpha, ascending; 0 is pure zero-shot, so that the adapter cannot do worse unnoticed."""
+
+MOST_SCORED = 2048
+"""More shots than this are sampled: accuracy is then known to a point, in seconds."""
+
+BLOCK = 512
+LOSS_TOLERANCE = 1e-6
+"""Losses nearer than this, relatively, are equal: rounding must not prefer a larger alpha."""
+
+
+@dataclass(frozen=True)
+class PaperFit:
+    """Numbers of the published form. The defaults are those of a cache with nothing to leave out.
+
+    Attributes:
+        image_sharpness: beta_I (5.5 is Tip-Adapter's own starting value).
+        text_sharpness: beta_T.
+        image_ratio: gamma, 1 is Tip-Adapter.
+        cache_weight: alpha, 0 is pure zero-shot.
+        accuracy: leave-one-out accuracy on the scored shots, None where none could be scored.
+        zero_shot_accuracy: of the zero-shot classifier alone on the same shots.
+        scored: how many shots were scored.
+    """
+
+    image_sharpness: float = 5.5
+    text_sharpness: float = 5.5
+    image_ratio: float = 0.5
+    cache_weight: float = 1.0
+    accuracy: float | None = None
+    zero_shot_accuracy: float | None = None
+    scored: int = 0
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Distinct keys of a cache, P of them, each standing for one or more shots of one class.
+
+    Attributes:
+        keys: (P, d) unit rows.
+        classes: (P,) int64.
+        multiplicity: (P,), how many shots each stands for.
+        own: (N,) int64, the entry of each shot.
+    """
+
+    keys: Tensor
+    classes: Tensor
+    multiplicity: Tensor
+    own: Tensor
+
+    @classmethod
+    def of_images(cls, support: SupportSet) -> Entries:
+        """An entry a shot."""
+        own = torch.arange(len(support.keys), device=support.keys.device)
+        ones = torch.ones(len(own), dtype=support.keys.dtype, device=own.device)
+        return cls(support.keys, support.targets, ones, own)
+
+    @classmethod
+    def of_texts(cls, support: SupportSet, networks: Networks) -> Entries:
+        """An entry a distinct pair of class and text, its key `unit(MetaNet(t))`."""
+        pairs, own, counts = torch.unique(
+            torch.stack([support.targets, support.text_rows]),
+            dim=1,
+            return_inverse=True,
+            return_counts=True,
+        )
+        keys = networks.meta_net(support.texts)[pairs[1]]
+        return cls(keys, pairs[0], counts.to(keys.dtype), own)
+
+
+def leave_one_out_evidence(
+    queries: Tensor,
+    entries: Entries,
+    counts: Tensor,
+    sharpnesses: Sequence[float],
+    *,
+    rows: Tensor | None = None,
+    balance: Balance = "balanced",
+) -> Tensor:
+    """(S, R, C): evidence for each class from all shots but the query's own, per sharpness.
+
+    Memory is a block of queries times all entries, and the answer.
+
+    Args:
+        queries: (N, d) unit rows, one for each shot: its key, or its key through Img2TxtNet.
+        entries: the cache that the shots are in.
+        counts: (C,) shots of each class.
+        sharpnesses: S values of beta.
+        rows: (R,) the shots to score; all N if None.
+        balance: of the classes; counts are those without the query's own shot.
+    """
+    if rows is None:
+        rows = torch.arange(len(entries.own), device=queries.device)
+    evidence = queries.new_zeros(len(sharpnesses), len(rows), len(counts))
+    for start, block in _blocks(rows):
+        similarity = queries[block] @ entries.keys.T
+        others = entries.multiplicity.repeat(len(block), 1)
+        # Not subtracted from the sum: a key equal to the query would drown all others.
+        others[torch.arange(len(block)), entries.own[block]] -= 1
+        for step, sharpness in enumerate(sharpnesses):
+            part = evidence[step, start : start + len(block)]
+            part.index_add_(1, entries.classes, affinity(similarity, sharpness) * others)
+        if balance == "balanced":
+            own_classes = entries.classes[entries.own[block]]
+            weights = leave_one_out_balance(counts, own_classes).to(evidence.dtype)
+            evidence[:, start : start + len(block)] *= weights
+    return evidence
+
+
+def leave_one_out_balance(counts: Tensor, own_classes: Tensor) -> Tensor:
+    """(R, C) float64: `balance_weights` of the counts with one shot of the own class taken off.
+
+    Args:
+        counts: (C,) shots of each class.
+        own_classes: (R,) int64, the class of each left-out shot.
+    """
+    remaining = counts.repeat(len(own_classes), 1)
+    remaining[torch.arange(len(own_classes)), own_classes] -= 1
+    taught = (counts > 0).sum() - (counts[own_classes] == 1).long()
+    mean = (counts.sum() - 1).double() / taught.clamp(min=1)
+    return torch.where(remaining > 0, mean[:, None] / remaining.clamp(min=1), 0.0)
+
+
+def scorable_rows(support: SupportSet, most: int = MOST_SCORED) -> Tensor:
+    """(R,) int64: shots of classes with two or more, a seeded sample where there are many.
+
+    The only shot of its class leaves no evidence behind: to score it would say how the cache
+    treats classes that it does not know.
+    """
+    rows = (support.counts[support.targets] > 1).nonzero()[:, 0]
+    if len(rows) <= most:
+        return rows
+    generator = torch.Generator().manual_seed(0)
+    sample = torch.randperm(len(rows), generator=generator)[:most].sort().values
+    return rows[sample.to(rows.device)]
+
+
+def select(support: SupportSet, networks: Networks, balance: Balance = "balanced") -> PaperFit:
+    """Choose alpha, beta_I, beta_T and gamma from a grid, by leave-one-out on the shots.
+
+    The best accuracy wins, then the best likelihood, then the smaller alpha. With no class of
+    two shots there is nothing to leave out: the defaults of `PaperFit`.
+
+    Args:
+        support: the shots.
+        networks: MetaNet and Img2TxtNet, on the support's device.
+        balance: of the classes.
+    """
+    rows = scorable_rows(support)
+    if len(rows) == 0:
+        return PaperFit()
+    with torch.no_grad():
+        texts = Entries.of_texts(support, networks)
+        image, text = (
+            leave_one_out_evidence(
+                queries, entries, support.counts, SHARPNESSES, rows=rows, balance=balance
+            )
+            for queries, entries in (
+                (support.keys, Entries.of_images(support)),
+                (networks.img2txt_net(support.keys), texts),
+            )
+        )
+        zero_shot = zero_shot_logits(support.keys[rows], support.classifier, support.logit_scale)
+        return _best(zero_shot, image, text, support.targets[rows])
+
+
+def _best(zero_shot: Tensor, image: Tensor, text: Tensor, targets: Tensor) -> PaperFit:
+    """Search the grid; `zero_shot` (R, C), `image` and `text` (S, R, C), `targets` (R,)."""
+    alone = _candidates(zero_shot, torch.zeros_like(zero_shot), targets, (0.0,))[0]
+    best, fit = alone, PaperFit(cache_weight=0.0)
+    for image_at, text_at, ratio in _combinations():
+        evidence = fuse(image[image_at], text[text_at], ratio)
+        for candidate in _candidates(zero_shot, evidence, targets, CACHE_WEIGHTS[1:]):
+            if candidate.beats(best):
+                best = candidate
+                fit = PaperFit(
+                    image_sharpness=SHARPNESSES[image_at],
+                    text_sharpness=SHARPNESSES[text_at],
+                    image_ratio=ratio,
+                    cache_weight=candidate.cache_weight,
+                )
+    scored = len(targets)
+    return replace(
+        fit,
+        accuracy=best.correct / scored,
+        zero_shot_accuracy=alone.correct / scored,
+        scored=scored,
+    )
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """How one setting did on the scored shots."""
+
+    cache_weight: float
+    correct: int
+    loss: float
+
+    def beats(self, other: _Candidate) -> bool:
+        """Whether this has more right, or as many at a smaller loss, or equal at less weight."""
+        if self.correct != other.correct:
+            return self.correct > other.correct
+        if not math.isclose(self.loss, other.loss, rel_tol=LOSS_TOLERANCE, abs_tol=LOSS_TOLERANCE):
+            return self.loss < other.loss
+        return self.cache_weight < other.cache_weight
+
+
+def _candidates(
+    zero_shot: Tensor, evidence: Tensor, targets: Tensor, cache_weights: Sequence[float]
+) -> list[_Candidate]:
+    """Score (R, C) evidence under each cache weight, together."""
+    weights = zero_shot.new_tensor(cache_weights)
+    logits = zero_shot + weights[:, None, None] * evidence
+    own = logits.gather(2, targets.expand(len(weights), -1)[:, :, None])
+    # A tie with another class is no right answer: which of them is named is chance.
+    correct = ((logits >= own).sum(2) == 1).sum(1).tolist()
+    losses = (logits.logsumexp(2) - own[:, :, 0]).mean(1).tolist()
+    return [
+        _Candidate(weight, right, loss)
+        for weight, right, loss in zip(cache_weights, correct, losses, strict=True)
+    ]
+
+
+def _combinations() -> Iterator[tuple[int, int, float]]:
+    """Places of beta_I and beta_T, and gamma; once where one of the caches has no say."""
+    places = range(len(SHARPNESSES))
+    for ratio in IMAGE_RATIOS:
+        for image_at in places if ratio > 0 else places[:1]:
+            for text_at in places if ratio < 1 else places[:1]:
+                yield image_at, text_at, ratio
+
+
+def _blocks(rows: Tensor) -> Iterator[tuple[int, Tensor]]:
+    for start in range(0, len(rows), BLOCK):
+        yield start, rows[start : start + BLOCK]
