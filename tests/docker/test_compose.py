@@ -207,6 +207,7 @@ def test_the_container_has_no_root_and_gets_no_more_rights() -> None:
 
 
 def test_compose_builds_the_one_dockerfile_on_the_same_base() -> None:
+    assert "image" not in service(BASE), "a stranger's image of that name would be pulled"
     build = service(BASE)["build"]
     assert (ROOT / build["context"] / build["dockerfile"]).is_file()
     assert rests("ARG") == [f"BASE={build['args']['BASE']}"]
