@@ -8,6 +8,9 @@ from pydantic_core import PydanticUndefined
 from service.settings import PREFIX, Settings, load_settings, variable
 from tests.docker.compose import BASE, CPU, ROOT, variables
 
+# Compose's own variable: the files that it reads.
+FILES = "COMPOSE_FILE"
+
 
 class Line(NamedTuple):
     """One variable of .env.example; `example`: its value is an example, not the default."""
@@ -45,7 +48,12 @@ def default_of(name: str) -> str | None:
 def test_lists_the_variables_of_the_compose_files_and_no_others() -> None:
     names = [line.name for line in lines()]
     assert len(names) == len(set(names))
-    assert set(names) == set(variables(BASE)) | set(variables(CPU))
+    assert set(names) == set(variables(BASE)) | set(variables(CPU)) | {FILES}
+
+
+def test_one_line_takes_the_gpu_away_for_good() -> None:
+    (files,) = [line.value for line in lines() if line.name == FILES]
+    assert [ROOT / file for file in files.split(":")] == [BASE, CPU]
 
 
 def test_what_starts_with_the_prefix_is_a_setting() -> None:
