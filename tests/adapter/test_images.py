@@ -217,10 +217,10 @@ def test_cmyk_becomes_rgb() -> None:
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
-    values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    values = np.array([[0, 100, 200, 257, 128 * 257, 65535]], dtype=np.uint16)
     image = np.asarray(open_image(encoded(Image.fromarray(values))))
-    assert image[0, :, 0].tolist() == [0, 1, 128, 255]
-    assert image[0, :, 1].tolist() == [0, 1, 128, 255]
+    assert image[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+    assert (image == image[:, :, :1]).all()
 
 
 def test_sixteen_bit_grey_with_a_transparent_value() -> None:

@@ -37,6 +37,18 @@ def test_the_seed_makes_the_matrix() -> None:
     assert not torch.equal(first[name], other[name])
 
 
+def test_the_matrix_is_that_of_gram_and_schmidt_on_every_machine() -> None:
+    # Libraries for QR differ in signs; a cache's numbers were fitted to one matrix.
+    rows = torch.randn(32, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64).T
+    basis: list[torch.Tensor] = []
+    for row in rows:
+        for other in basis:
+            row = row - (row @ other) * other
+        basis.append(row / row.norm())
+    ours = Networks.initial(32, seed=3).meta_net.projection.weight
+    torch.testing.assert_close(ours, torch.stack(basis).float(), atol=1e-6, rtol=0)
+
+
 def test_at_full_width_they_are_the_identity() -> None:
     networks = Networks.initial(24, text_width=24)
     f = features(5, 24)
