@@ -64,7 +64,7 @@ CREATE TABLE fits (
     version INTEGER NOT NULL,
     json TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE snapshots (
+CREATE TABLE derived_files (
     name TEXT PRIMARY KEY,
     version INTEGER NOT NULL,
     shots INTEGER NOT NULL,

@@ -1,7 +1,7 @@
 """Keys in FAISS: exact on the CPU, exact on the GPU, and inverted lists for large caches.
 
 An index is never read from a file: keys come from the store, and the one thing that is dear to
-compute, the centroids of the inverted lists, is a plain matrix (`indexer.snapshots`).
+compute, the centroids of the inverted lists, is a plain matrix (`indexer.centroids`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,10 @@ class FaissFlatIndex:
 
     def keys(self) -> Tensor:
         return torch.from_numpy(self._view().copy())
+
+    def key(self, row: int) -> Tensor:
+        check_row(row, len(self))
+        return torch.from_numpy(self._view()[row].copy())
 
     def similarities(self, queries: Tensor) -> Tensor:
         check_keys(queries, self.width)
@@ -139,6 +143,10 @@ class FaissIvfIndex:
             return torch.zeros(0, self.width)
         return torch.from_numpy(self._index.reconstruct_n(0, len(self)))
 
+    def key(self, row: int) -> Tensor:
+        check_row(row, len(self))
+        return torch.from_numpy(self._index.reconstruct(row))
+
     def similarities(self, queries: Tensor) -> Tensor:
         raise IndexUnavailable(
             "an index of inverted lists gives the similarities of the nearest keys only: use "
@@ -203,6 +211,10 @@ class FaissGpuIndex:
 
     def keys(self) -> Tensor:
         return self._view().cpu()
+
+    def key(self, row: int) -> Tensor:
+        check_row(row, self._count)
+        return self._view()[row].cpu()
 
     def similarities(self, queries: Tensor) -> Tensor:
         check_keys(queries, self.width)

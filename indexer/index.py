@@ -45,6 +45,9 @@ class KeyIndex(Protocol):
     def keys(self) -> Tensor:
         """(N, width): a copy on the CPU, in row order."""
 
+    def key(self, row: int) -> Tensor:
+        """(width,): a copy of one key on the CPU. Raises IndexError."""
+
     def similarities(self, queries: Tensor) -> Tensor:
         """(B, N): inner products of queries (B, width) with all keys, on the queries' device.
 
@@ -113,6 +116,10 @@ class NumpyIndex:
 
     def keys(self) -> Tensor:
         return torch.from_numpy(self._rows.view.copy())
+
+    def key(self, row: int) -> Tensor:
+        check_row(row, len(self))
+        return torch.from_numpy(self._rows.view[row].copy())
 
     def similarities(self, queries: Tensor) -> Tensor:
         check_keys(queries, self.width)

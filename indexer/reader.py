@@ -23,13 +23,13 @@ from indexer.errors import (
 from indexer.records import (
     ClassInfo,
     ClassRow,
+    DerivedFile,
     Floats,
     Origin,
     Page,
     Request,
     ShotInfo,
     ShotRows,
-    Snapshot,
 )
 
 FILE = "cache.sqlite3"
@@ -194,12 +194,12 @@ class Reader:
             row = connection.execute(query, (method,)).fetchone()
         return None if row is None else (str(row[0]), int(row[1]))
 
-    def snapshot(self, name: str) -> Snapshot | None:
+    def derived_file(self, name: str) -> DerivedFile | None:
         """What is known of a derived file of this name."""
-        query = "SELECT version, shots, sha256 FROM snapshots WHERE name = ?"
+        query = "SELECT version, shots, sha256 FROM derived_files WHERE name = ?"
         with self._database.reading() as connection:
             row = connection.execute(query, (name,)).fetchone()
-        return None if row is None else Snapshot(*row)
+        return None if row is None else DerivedFile(*row)
 
     def answer(self, request: Request) -> str | None:
         """What was answered under this idempotency key, if it came before.

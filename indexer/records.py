@@ -146,7 +146,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class DerivedFile:
     """A derived file beside the store: the cache's version, its shots then, the file's sha256."""
 
     version: int

@@ -17,7 +17,7 @@ from pathlib import Path
 from indexer.database import Database
 from indexer.errors import LabelConflict, UnknownShot
 from indexer.reader import FILE, REQUEST_SECONDS, Reader, class_id
-from indexer.records import Floats, Origin, Placed, Request, Snapshot, StoredAdd, StoredShot
+from indexer.records import DerivedFile, Floats, Origin, Placed, Request, StoredAdd, StoredShot
 
 
 class Store(Reader):
@@ -76,14 +76,10 @@ class Store(Reader):
             UnknownClass: no such class, and no feature to make it with.
         """
         with self._database.writing() as connection:
-            target = _ensure_class(connection, label, feature)
-            for text, text_feature in (texts or {}).items():
-                connection.execute(
-                    "INSERT OR IGNORE INTO texts (text, feature) VALUES (?, ?)",
-                    (text, text_feature.tobytes()),
-                )
-            placed = [_place(connection, target, label, shot, relabel) for shot in shots]
-            if any(each.created or each.moved for each in placed):
+            target, created = _ensure_class(connection, label, feature)
+            known = texts or {}
+            placed = [_place(connection, target, label, shot, known, relabel) for shot in shots]
+            if created or any(each.created or each.moved for each in placed):
                 _bump(connection)
             result = StoredAdd(
                 target, tuple(placed), _count(connection, target), _version(connection)
@@ -107,7 +103,7 @@ class Store(Reader):
             ).fetchone()
             if row is None:
                 raise UnknownShot(shot_id)
-            target = _ensure_class(connection, label, feature)
+            target, _ = _ensure_class(connection, label, feature)
             if row[0] != target:
                 _move(connection, shot_id, target)
                 _bump(connection)
@@ -116,10 +112,12 @@ class Store(Reader):
     def forget(self, shot_id: str) -> int:
         """Delete a shot; the version. Raises UnknownShot."""
         with self._database.writing() as connection:
-            deleted = connection.execute("DELETE FROM shots WHERE id = ?", (shot_id,)).rowcount
-            if not deleted:
+            query = "SELECT position, text_id FROM shots WHERE id = ?"
+            row = connection.execute(query, (shot_id,)).fetchone()
+            if row is None:
                 raise UnknownShot(shot_id)
-            _drop_unused_texts(connection)
+            connection.execute("DELETE FROM shots WHERE position = ?", row[:1])
+            _drop_if_unused(connection, [row[1:]])
             return _bump(connection)
 
     def put_class(
@@ -146,8 +144,10 @@ class Store(Reader):
         with self._database.writing() as connection:
             target = class_id(connection, label)
             shots = _count(connection, target)
+            query = "SELECT DISTINCT text_id FROM shots WHERE class_id = ?"
+            texts = connection.execute(query, (target,)).fetchall()
             connection.execute("DELETE FROM classes WHERE id = ?", (target,))
-            _drop_unused_texts(connection)
+            _drop_if_unused(connection, texts)
             return shots, _bump(connection)
 
     # Derived values: they follow from the shots, so they are no change of the cache.
@@ -164,12 +164,12 @@ class Store(Reader):
                 "INSERT OR REPLACE INTO fits VALUES (?, ?, ?)", (method, version, text)
             )
 
-    def set_snapshot(self, name: str, snapshot: Snapshot) -> None:
+    def set_derived_file(self, name: str, file: DerivedFile) -> None:
         """Keep the checksum of a derived file beside the store."""
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
-                (name, snapshot.version, snapshot.shots, snapshot.sha256),
+                "INSERT OR REPLACE INTO derived_files VALUES (?, ?, ?, ?)",
+                (name, file.version, file.shots, file.sha256),
             )
 
 
@@ -191,18 +191,27 @@ def _count(connection: sqlite3.Connection, target: int) -> int:
     return int(connection.execute(query, (target,)).fetchone()[0])
 
 
-def _ensure_class(connection: sqlite3.Connection, label: str, feature: Floats | None) -> int:
+def _ensure_class(
+    connection: sqlite3.Connection, label: str, feature: Floats | None
+) -> tuple[int, bool]:
+    """The class's number, and whether it was made here."""
+    created = 0
     if feature is not None:
-        connection.execute(
+        created = connection.execute(
             """INSERT INTO classes (label, prompts, feature, created) VALUES (?, NULL, ?, ?)
             ON CONFLICT (label) DO NOTHING""",
             (label, feature.tobytes(), time.time()),
-        )
-    return class_id(connection, label)
+        ).rowcount
+    return class_id(connection, label), bool(created)
 
 
 def _place(
-    connection: sqlite3.Connection, target: int, label: str, shot: StoredShot, relabel: bool
+    connection: sqlite3.Connection,
+    target: int,
+    label: str,
+    shot: StoredShot,
+    texts: Mapping[str, Floats],
+    relabel: bool,
 ) -> Placed:
     """Insert one shot, or find the one with the same bytes."""
     row = connection.execute(
@@ -211,7 +220,7 @@ def _place(
         (shot.sha256,),
     ).fetchone()
     if row is None:
-        return _insert(connection, target, shot)
+        return _insert(connection, target, shot, texts)
     shot_id, present, text_id, present_label = row
     moved = present != target
     if moved:
@@ -221,11 +230,10 @@ def _place(
     return Placed(shot_id, created=False, moved=moved, text_id=text_id)
 
 
-def _insert(connection: sqlite3.Connection, target: int, shot: StoredShot) -> Placed:
-    text_id = None
-    if shot.caption is not None:
-        query = "SELECT id FROM texts WHERE text = ?"
-        text_id = connection.execute(query, (shot.caption,)).fetchone()[0]
+def _insert(
+    connection: sqlite3.Connection, target: int, shot: StoredShot, texts: Mapping[str, Floats]
+) -> Placed:
+    text_id = None if shot.caption is None else _text_id(connection, shot.caption, texts)
     shot_id = uuid.uuid4().hex
     position = connection.execute(
         """INSERT INTO shots (id, class_id, text_id, sha256, created, key)
@@ -237,13 +245,23 @@ def _insert(connection: sqlite3.Connection, target: int, shot: StoredShot) -> Pl
     return Placed(shot_id, created=True, moved=False, text_id=-1 if text_id is None else text_id)
 
 
+def _text_id(connection: sqlite3.Connection, text: str, texts: Mapping[str, Floats]) -> int:
+    row = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+    if row is not None:
+        return int(row[0])
+    statement = "INSERT INTO texts (text, feature) VALUES (?, ?) RETURNING id"
+    return int(connection.execute(statement, (text, texts[text].tobytes())).fetchone()[0])
+
+
 def _move(connection: sqlite3.Connection, shot_id: str, target: int) -> None:
     connection.execute("UPDATE shots SET class_id = ? WHERE id = ?", (target, shot_id))
 
 
-def _drop_unused_texts(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "DELETE FROM texts WHERE NOT EXISTS (SELECT 1 FROM shots WHERE text_id = texts.id)"
+def _drop_if_unused(connection: sqlite3.Connection, texts: Sequence[tuple[int | None]]) -> None:
+    connection.executemany(
+        """DELETE FROM texts
+        WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shots WHERE text_id = texts.id)""",
+        texts,
     )
 
 

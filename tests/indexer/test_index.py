@@ -59,6 +59,7 @@ def assert_holds(index: KeyIndex, expected: Tensor) -> None:
     similarity = queries.double().numpy() @ reference.T
     assert len(index) == len(expected)
     torch.testing.assert_close(index.keys(), expected, atol=0, rtol=0)
+    torch.testing.assert_close(index.key(len(expected) - 1), expected[-1], atol=0, rtol=0)
     if index.exact:
         np.testing.assert_allclose(index.similarities(queries), similarity, atol=TOLERANCE)
     k = min(7, len(expected))
@@ -184,8 +185,9 @@ def test_a_wrong_shape_is_refused(make: Make, keys: Tensor) -> None:
 def test_a_row_that_is_not_there_is_refused(make: Make, row: int) -> None:
     index = make()
     index.add(unit(3, seed=14))
-    with pytest.raises(IndexError, match="0 to 2"):
-        index.remove(row)
+    for call in (index.remove, index.key):
+        with pytest.raises(IndexError, match="0 to 2"):
+            call(row)
     assert_holds(index, unit(3, seed=14))
 
 
@@ -204,7 +206,10 @@ def test_any_order_of_adds_and_removes_leaves_what_numpy_has(
                 each.add(unit(step, seed))
             elif len(each):
                 each.remove(int(step * len(each)))
-    assert_holds(index, reference.keys())
+    if len(reference):
+        assert_holds(index, reference.keys())
+    else:
+        assert len(index) == 0
 
 
 def test_of_equal_keys_the_reference_gives_the_lower_row_first() -> None:

@@ -23,7 +23,7 @@ from indexer.errors import (
     UnknownShot,
 )
 from indexer.reader import FILE
-from indexer.records import Floats, Origin, Request, Snapshot, StoredShot
+from indexer.records import DerivedFile, Floats, Origin, Request, StoredShot
 from indexer.store import Store
 
 WIDTH = 8
@@ -91,6 +91,11 @@ def test_each_change_raises_the_version_by_one_and_repeats_do_not(store: Store) 
     assert store.forget(shot_id) == 4
     assert store.delete_class("cat") == (1, 5)
     assert store.version == 5
+
+
+def test_a_class_made_without_shots_is_a_change(store: Store) -> None:
+    assert store.add("cat", [], feature=unit(0)).version == 1
+    assert store.add("cat", []).version == 1
 
 
 def test_the_same_bytes_twice_in_one_call_make_one_shot(store: Store) -> None:
@@ -213,12 +218,12 @@ def test_an_idempotency_key_is_forgotten_after_a_day(
 
 def test_derived_values_are_kept_and_are_no_change(store: Store) -> None:
     store.set_fit("full", '{"a": 1}', 3)
-    store.set_snapshot("image", Snapshot(3, 100, "ab"))
+    store.set_derived_file("image", DerivedFile(3, 100, "ab"))
     store.set_meta("method", "paper")
     assert store.fit("full") == ('{"a": 1}', 3)
     assert store.fit("paper") is None
-    assert store.snapshot("image") == Snapshot(3, 100, "ab")
-    assert store.snapshot("text") is None
+    assert store.derived_file("image") == DerivedFile(3, 100, "ab")
+    assert store.derived_file("text") is None
     assert store.meta("method") == "paper"
     assert store.version == 0
 

@@ -1,0 +1,68 @@
+"""Fitting the head's numbers off the answering path.
+
+`Cache.support()` takes a snapshot, `CacheSnapshot.fit()` does all that is slow, on any thread,
+and `Cache.install()` puts the result to use, although the cache may have changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from adapter.fit import Fit, Method
+from adapter.fitting import fit
+from adapter.head import Gaussian, Head
+from adapter.networks import Networks
+from adapter.support import SupportSet
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A head for the shots of `version`, on the CPU."""
+
+    head: Head
+    version: int
+
+    @property
+    def fit(self) -> Fit:
+        """The numbers."""
+        return self.head.fit
+
+
+@dataclass(frozen=True)
+class CacheSnapshot:
+    """What a fit needs, copied: the cache may go on changing.
+
+    Attributes:
+        support: all shots, on the CPU.
+        version: the cache's, then.
+        networks: MetaNet and Img2TxtNet, on the CPU.
+        method: whose numbers are fitted.
+    """
+
+    support: SupportSet
+    version: int
+    networks: Networks
+    method: Method
+
+    def fit(self) -> Fitted:
+        """Choose the numbers by leave-one-out on the shots. On any thread.
+
+        On the CPU, so that the one thread that owns the accelerator is not held up.
+        """
+        with torch.no_grad():
+            return self.head(fit(self.support, self.networks, self.method))
+
+    def head(self, numbers: Fit) -> Fitted:
+        """A head with numbers that there are already."""
+        return Fitted(Head.build(self.support, numbers), self.version)
+
+
+def moved(head: Head, device: torch.device) -> Head:
+    """A head whose covariance is on `device`; `Head.updated` brings the rest."""
+    gaussian = head.gaussian
+    if gaussian is None:
+        return head
+    parts = (gaussian.precision, gaussian.origin, gaussian.weights, gaussian.bias)
+    return replace(head, gaussian=Gaussian(*(part.to(device) for part in parts)))

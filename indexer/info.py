@@ -1,0 +1,108 @@
+"""What is in a cache, told without a model."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from adapter.fit import Fit, Method
+from indexer.store import Store
+
+DEFAULT_METHOD: Method = "full"
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """A cache in numbers and names.
+
+    Attributes:
+        path: its folder.
+        classes, shots: how many there are.
+        version: how many changes there have been.
+        fitted_version: the version whose shots the numbers were fitted on; None before a fit.
+        method: which form answers.
+        fit: the numbers, None before a fit.
+        model, fingerprint, width: the encoder that the features are of.
+        templates: prompts of classes without their own.
+        bytes: of all its files on disk.
+        index: kind of the index of image keys; None where the cache is not open.
+        text_index: likewise of the text keys.
+        networks: the file of MetaNet and Img2TxtNet, None for untrained ones.
+    """
+
+    path: Path
+    classes: int
+    shots: int
+    version: int
+    fitted_version: int | None
+    method: Method
+    fit: Fit | None
+    model: str
+    fingerprint: str
+    width: int
+    templates: tuple[str, ...]
+    bytes: int
+    index: str | None = None
+    text_index: str | None = None
+    networks: Path | None = None
+
+
+def cache_info(path: Path) -> CacheInfo:
+    """Read what is in the cache at `path`, also while a service has it open.
+
+    Raises:
+        CacheMissing, CacheDamaged, CacheMismatch: see indexer.errors.
+    """
+    with contextlib.closing(Store(path)) as store:
+        return info_of(store)
+
+
+def info_of(store: Store) -> CacheInfo:
+    """What is in an open store."""
+    classes, shots = store.counts()
+    method = stored_method(store)
+    numbers, fitted_version = stored_fit(store, method)
+    origin = store.origin
+    return CacheInfo(
+        path=store.folder,
+        classes=classes,
+        shots=shots,
+        version=store.version,
+        fitted_version=fitted_version,
+        method=method,
+        fit=numbers,
+        model=origin.model,
+        fingerprint=origin.fingerprint,
+        width=origin.width,
+        templates=origin.templates,
+        bytes=_bytes_in(store.folder),
+    )
+
+
+def stored_method(store: Store) -> Method:
+    """The form that this cache answers with."""
+    return cast(Method, store.meta("method") or DEFAULT_METHOD)
+
+
+def stored_fit(store: Store, method: Method) -> tuple[Fit | None, int | None]:
+    """The last numbers and the version that they saw; None for both if there are none to use."""
+    found = store.fit(method)
+    if found is None:
+        return None, None
+    text, version = found
+    try:
+        return Fit.from_json(text), version
+    except ValueError:
+        # Of a program with other numbers: they are fitted again.
+        return None, None
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        # SQLite's side files come and go.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
