@@ -47,7 +47,8 @@ class Spectrum:
 
     def inverse(self, ridge: float) -> Tensor:
         """(D,): diagonal of (scatter + ridge * tr(scatter)/D * I)^-1 in this basis."""
-        return 1 / (self.eigenvalues + ridge * self.eigenvalues.mean())
+        shrunken: Tensor = self.eigenvalues + ridge * self.eigenvalues.mean()
+        return shrunken.reciprocal()
 
     def precision(self, ridge: float) -> Tensor:
         """(D, D): N (scatter + ridge * tr(scatter)/D * I)^-1, symmetric, positive definite."""

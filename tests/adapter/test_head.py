@@ -1,0 +1,163 @@
+"""The fused head: terms that add up, reasons that add up, and Tip-Adapter as a special case."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter.fit import Fit
+from adapter.head import Head, Hits
+from adapter.support import SupportSet
+from tests.adapter.support_sets import random_support
+
+FULL = Fit(
+    method="full",
+    image_sharpness=5.0,
+    text_sharpness=3.0,
+    zero_shot_weight=0.4,
+    image_weight=0.7,
+    text_weight=0.2,
+    gaussian_weight=0.05,
+    gaussian_ridge=0.3,
+    offsets={"class 0": 0.5, "class 1": -0.25},
+)
+
+
+def queries(support: SupportSet, count: int = 5, seed: int = 1) -> torch.Tensor:
+    """(count, D) unit vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(count, support.keys.shape[1], generator=generator, dtype=torch.float64)
+    return torch.nn.functional.normalize(noise, dim=1)
+
+
+def exact(support: SupportSet, features: torch.Tensor) -> tuple[Hits, Hits]:
+    """All similarities; the text space is the embedding space itself."""
+    return Hits(features @ support.keys.T), Hits(features @ support.texts.T)
+
+
+def top(hits: Hits, k: int) -> Hits:
+    """The k best of exact hits, as an index would give them."""
+    values, rows = hits.similarity.topk(k, dim=1)
+    return Hits(values, rows)
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(0, 6), min_size=1, max_size=8), seed=st.integers(0, 999))
+def test_logits_equal_a_loop_over_shots(counts: list[int], seed: int) -> None:
+    if sum(counts) == 0:
+        counts = [*counts, 1]
+    support = random_support(counts, seed=seed)
+    fit = Fit(**{**FULL.__dict__, "gaussian_weight": 0.0})
+    features = queries(support, 3, seed)
+    scores = Head.build(support, fit).score(features, *exact(support, features))
+
+    f, keys = features.numpy(), support.keys.numpy()
+    mean_count = np.mean([count for count in counts if count])
+    for b in range(3):
+        for c, label in enumerate(support.labels):
+            expected = 0.4 * 20.0 * f[b] @ support.classifier[c].numpy()
+            expected += fit.offsets.get(label, 0.0)
+            for i in np.flatnonzero(support.targets.numpy() == c):
+                image = np.exp(-5.0 * (1 - f[b] @ keys[i]))
+                text = np.exp(-3.0 * (1 - f[b] @ support.texts[c].numpy()))
+                expected += (0.7 * image + 0.2 * text) * mean_count / counts[c]
+            assert float(scores.logits[b, c]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_contributions_of_a_class_sum_to_its_cache_terms() -> None:
+    support = random_support([3, 1, 0, 5])
+    features = queries(support)
+    scores = Head.build(support, FULL).score(features, *exact(support, features))
+    for b in range(len(features)):
+        sums = torch.zeros(4, dtype=torch.float64)
+        for reason in scores.explain(b, 100):
+            sums[support.targets[reason.row]] += reason.contribution
+        expected = scores.terms["image_cache"][b] + scores.terms["text_cache"][b]
+        torch.testing.assert_close(sums, expected)
+
+
+def test_reasons_come_best_first_and_no_more_than_asked() -> None:
+    support = random_support([4, 4])
+    features = queries(support, 1)
+    scores = Head.build(support, FULL).score(features, *exact(support, features))
+    given = [reason.contribution for reason in scores.explain(0, 3)]
+    everything = [reason.contribution for reason in scores.explain(0, 100)]
+    assert given == sorted(everything, reverse=True)[:3]
+    assert len(everything) == 8
+
+
+def test_top_k_of_everything_equals_exact() -> None:
+    support = random_support([3, 2, 6])
+    features = queries(support)
+    image, text = exact(support, features)
+    head = Head.build(support, FULL)
+    all_hits = head.score(features, top(image, 11), top(text, 3))
+    torch.testing.assert_close(all_hits.logits, head.score(features, image, text).logits)
+    found = {(r.row, round(r.contribution, 9)) for r in all_hits.explain(2, 11)}
+    expected = head.score(features, image, text).explain(2, 11)
+    assert found == {(r.row, round(r.contribution, 9)) for r in expected}
+
+
+def test_without_text_it_is_tip_adapter_exactly() -> None:
+    support = random_support([4, 4, 4])
+    alpha, beta = 1.3, 5.5
+    fit = Fit(method="paper", image_sharpness=beta, image_weight=alpha, text_weight=0.0)
+    features = queries(support)
+    one_hot = torch.nn.functional.one_hot(support.targets, 3).double()
+    published = 20.0 * features @ support.classifier.T + alpha * (
+        (-(beta - beta * (features @ support.keys.T))).exp() @ one_hot
+    )
+    scores = Head.build(support, fit).score(features, *exact(support, features))
+    torch.testing.assert_close(scores.logits, published)
+    assert list(scores.terms) == ["zero_shot", "image_cache", "text_cache"]
+
+
+def test_a_class_with_a_name_alone_has_its_zero_shot_term_and_its_offset() -> None:
+    support = random_support([3, 0])
+    features = queries(support)
+    scores = Head.build(support, FULL).score(features, *exact(support, features))
+    for name in ("gaussian", "image_cache", "text_cache"):
+        assert (scores.terms[name][:, 1] == 0).all()
+        assert (scores.terms[name][:, 0] != 0).any()
+    assert scores.terms["zero_shot"][:, 1].abs().sum() > 0
+
+
+def test_an_updated_head_equals_a_built_one_up_to_the_covariance() -> None:
+    before, after = random_support([3, 3, 0], seed=3), random_support([3, 4, 1], seed=4)
+    fit = Fit(**{**FULL.__dict__, "gaussian_weight": 0.0})
+    features = queries(after)
+    updated = Head.build(before, fit).updated(
+        labels=after.labels,
+        classifier=after.classifier,
+        targets=after.targets,
+        text_rows=after.text_rows,
+        counts=after.counts,
+        means=after.means,
+    )
+    expected = Head.build(after, fit).score(features, *exact(after, features)).logits
+    torch.testing.assert_close(updated.score(features, *exact(after, features)).logits, expected)
+
+
+def test_a_new_class_has_a_gaussian_term_before_the_next_fit() -> None:
+    before = random_support([4, 4, 0], seed=3)
+    after = random_support([4, 4, 2], seed=3)
+    features = queries(after)
+    updated = Head.build(before, FULL).updated(
+        labels=after.labels,
+        classifier=after.classifier,
+        targets=after.targets,
+        text_rows=after.text_rows,
+        counts=after.counts,
+        means=after.means,
+    )
+    scores = updated.score(features, *exact(after, features))
+    assert (scores.terms["gaussian"][:, 2] != 0).all()
+
+
+def test_a_fit_survives_its_json() -> None:
+    assert Fit.from_json(FULL.to_json()) == FULL
+    with pytest.raises(ValueError, match="expected the JSON object of a fit"):
+        Fit.from_json('{"colour": 1}')
