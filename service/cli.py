@@ -1,0 +1,211 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 done in part.
+
+What is heavy (torch, the server) is imported by the command that needs it, so that `--help` and
+the commands that only talk to a running service start at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from service import __version__, flags, hints
+from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
+from service.output import show_verdict
+from service.schemas import MAX_ADD_IMAGES
+from service.settings import Settings, SettingsError, load_settings
+
+FAILED = 1
+WRONG_USAGE = 2
+IN_PART = 3
+UPLOAD_BYTES = 32 * 2**20
+
+app = typer.Typer(
+    name="xmadapter",
+    help="Teach an image classifier with a few labelled images, and ask it.\n\n"
+    "Every setting is a flag, and a variable: --max-batch is XMADAPTER_MAX_BATCH.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 done, but some images were "
+    "skipped.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+index_app = typer.Typer(
+    help="Build a cache from a folder of images; look at one.", no_args_is_help=True
+)
+app.add_typer(index_app, name="index")
+
+Images = Annotated[
+    list[Path], typer.Argument(help="JPEG, PNG or WebP files.", exists=True, dir_okay=False)
+]
+Url = Annotated[
+    str | None,
+    typer.Option(help="Where the service listens.  [default: from --host and --port's settings]"),
+]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xmadapter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+@app.command()
+@flags.settings_flags(flags.ALL)
+def serve(**given: Any) -> None:
+    """Serve the HTTP API; Ctrl-C or SIGTERM ends it, once what is in flight is answered."""
+    settings = _settings(given)
+    from service.server import ServeError
+    from service.server import serve as run
+
+    with _failing(ServeError):
+        run(settings)
+
+
+@app.command()
+def classify(
+    images: Images,
+    top_k: Annotated[int, typer.Option(help="Classes to show.", min=1, max=1000)] = 5,
+    explain: Annotated[int, typer.Option(help="Shots to show.", min=0, max=1000)] = 5,
+    min_confidence: Annotated[
+        float, typer.Option(help="Below it the answer is unknown.", min=0, max=1)
+    ] = 0.0,
+    url: Url = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running service what images show, and why."""
+    console = Console()
+    failed = False
+    with _failing(ClientError), Client(url or _default_url(), timeout=timeout) as client:
+        for path in images:
+            try:
+                answer = client.classify(
+                    path, top_k=top_k, explain=explain, min_confidence=min_confidence
+                )
+            except ClientError as error:
+                if len(images) == 1:
+                    raise
+                _complain(f"{path}: {error}")
+                failed = True
+                continue
+            if as_json:
+                typer.echo(json.dumps({"image": str(path), **answer.model_dump(mode="json")}))
+            else:
+                show_verdict(console, str(path), answer)
+    if failed:
+        raise typer.Exit(IN_PART)
+
+
+@app.command()
+def add(
+    label: Annotated[str, typer.Argument(help="The class; a new one is made.")],
+    images: Images,
+    caption: Annotated[
+        list[str] | None, typer.Option(help="An image's own words; once for each, or never.")
+    ] = None,
+    relabel: Annotated[
+        bool, typer.Option("--relabel", help="Move images that are known under another label.")
+    ] = False,
+    url: Url = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a running service a class with some images of it."""
+    captions = caption or []
+    if captions and len(captions) != len(images):
+        _complain(f"expected one --caption for each of {len(images)} images, got {len(captions)}")
+        raise typer.Exit(WRONG_USAGE)
+    with _failing(ClientError), Client(url or _default_url(), timeout=timeout) as client:
+        for part in _uploads(images):
+            own = captions[part.start : part.stop] or None
+            added = client.add(label, [images[row] for row in part], captions=own, relabel=relabel)
+            typer.echo(added.model_dump_json() if as_json else _taught(added))
+
+
+@index_app.command("build")
+@flags.settings_flags(flags.CACHE)
+def build(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder for each class, a CSV or JSONL (path, label, caption), a CoOp split "
+            "file, or a zip of any of these."
+        ),
+    ],
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache to make.")],
+    views: Annotated[int, typer.Option(help="Views that a key is the mean of.", min=1)] = 10,
+    batch: Annotated[int, typer.Option(help="Images encoded together.", min=1)] = 64,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    **given: Any,
+) -> None:
+    """Encode labelled images into a cache.
+
+    A bad image is reported and skipped; the exit code is 3 then. An interrupted build leaves no
+    cache; the same command goes on where it stopped.
+    """
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return load_settings(given)
+    except SettingsError as error:
+        _complain(str(error))
+        raise typer.Exit(WRONG_USAGE) from None
+
+
+def _default_url() -> str:
+    settings = _settings({})
+    return hints.address(settings.host, settings.port)
+
+
+@contextmanager
+def _failing(*errors: type[Exception]) -> Iterator[None]:
+    """End the program with a message, not with a trace, for errors that say what to do."""
+    try:
+        yield
+    except errors as error:
+        _complain(str(error))
+        raise typer.Exit(FAILED) from None
+
+
+def _complain(message: str) -> None:
+    typer.echo(f"Error: {message}", err=True)
+
+
+def _uploads(images: Sequence[Path]) -> Iterator[range]:
+    """The images in as many requests as their number and size need."""
+    start, size = 0, 0
+    for row, path in enumerate(images):
+        more = path.stat().st_size
+        if row > start and (row - start == MAX_ADD_IMAGES or size + more > UPLOAD_BYTES):
+            yield range(start, row)
+            start, size = row, 0
+        size += more
+    yield range(start, len(images))
+
+
+def _taught(added: Added) -> str:
+    new = sum(added.created)
+    known = len(added.created) - new
+    return (
+        f"{added.label}: {new} new{f', {known} known already' if known else ''}; "
+        f"{added.shots_in_class} in the class (cache version {added.cache_version})"
+    )

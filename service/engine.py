@@ -1,0 +1,247 @@
+"""What the service does: the one owner of encoder and cache, and the threads around it.
+
+    bytes -> decode (pool) -> batch -> encode, commit, search, fuse (one thread) -> answer
+                                                  |
+                                        fit (its own thread), after every change
+
+Every change and every answer passes through the one thread, in batches: first a batch's changes
+in their order, then its answers. So an answer reflects each change acknowledged before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from adapter.encoder import Encoder, load_encoder
+from adapter.images import ImageLimits
+from indexer.cache import Added, Cache
+from indexer.keys import key_of_views
+from service.admission import Gate
+from service.answers import verdicts
+from service.batching import Job, Worker
+from service.bodies import Given, Lesson
+from service.errors import Problem, busy
+from service.images import Preparation, Prepared
+from service.jobs import Questions, Task, Teaching
+from service.metrics import Metrics
+from service.refit import Refitter
+from service.schemas import ClassifyQuery, Verdict
+from service.settings import Settings, read_templates
+
+Result = TypeVar("Result")
+
+
+class Engine:
+    """The service without HTTP.
+
+    Args:
+        settings: of the service.
+        metrics: where the work is counted.
+        encoder: to use instead of the one that the settings name.
+
+    Attributes:
+        gate: the bound on what is under way.
+        pool: the decoding threads.
+        started: done when the model is loaded and the cache open, or could not be.
+    """
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, encoder: Encoder | None = None
+    ) -> None:
+        self.settings = settings
+        self.gate = Gate(settings.max_queue, settings.max_queue_bytes)
+        self.pool = ThreadPoolExecutor(settings.decode_threads, "xmadapter-decode")
+        self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._encoder = encoder
+        self._cache: Cache | None = None
+        self._preparation: Preparation | None = None
+        self._seen_version = 0
+        self._worker = Worker(self._work, max_batch=settings.max_batch, observe=metrics.batch)
+        self._refitter = Refitter(self._refit, observe=metrics.refit, failed=metrics.refit_failed)
+
+    def start(self) -> None:
+        """Begin to load; `started` tells when that is done."""
+        self._worker.start()
+        self._refitter.start()
+        self._worker.submit(Task(self._load))
+
+    def close(self) -> None:
+        """Finish what is queued, then close the cache."""
+        self.pool.shutdown(cancel_futures=True)
+        if not self.started.done():
+            return  # still loading, perhaps for minutes: there is nothing to finish
+        self._refitter.close()
+        self._worker.submit(Task(self._unload))
+        self._worker.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer."""
+        return self._cache is not None
+
+    @property
+    def cache(self) -> Cache:
+        """The cache: from any thread for reading, see `change` for the rest.
+
+        Raises:
+            Problem: not-ready.
+        """
+        if self._cache is None:
+            raise busy(
+                "not-ready",
+                "the model is being loaded: ask /readyz, and try again after it says ok",
+                retry_after=2,
+            )
+        return self._cache
+
+    async def classify(
+        self, images: Sequence[Given], query: ClassifyQuery
+    ) -> tuple[list[Verdict | Problem], int]:
+        """A verdict, or what is wrong, for each image; and the version of the cache that answered.
+
+        Raises:
+            EmptyCache: there is no class yet.
+        """
+        prepare = self._prepare().query_or_problem
+        prepared = await self._pooled(prepare, images)
+        sound = [item for item in prepared if isinstance(item, Prepared)]
+        found, version = await self._worker.run(Questions(sound, query))
+        answers = iter(found)
+        return [item if isinstance(item, Problem) else next(answers) for item in prepared], version
+
+    async def add(self, lesson: Lesson, *, relabel: bool, key: str | None) -> Added:
+        """Teach: all of the lesson, or none of it. Raises Problem, ImageError or CacheError."""
+        prepared = await self._pooled(self._prepare().shot, lesson.images)
+        job = Teaching(lesson, prepared, relabel=relabel, key=key)
+        added: Added = await self._worker.run(job)
+        return added
+
+    async def change(self, work: Callable[[Cache], Result]) -> Result:
+        """Do `work`, which changes the cache, on the owner's thread."""
+        cache = self.cache
+        result: Result = await self._worker.run(Task(lambda: work(cache)))
+        return result
+
+    def _prepare(self) -> Preparation:
+        assert self.cache  # raises the not-ready problem
+        assert self._preparation
+        return self._preparation
+
+    async def _pooled(
+        self, work: Callable[[Given], Result], items: Sequence[Given]
+    ) -> list[Result]:
+        loop = asyncio.get_running_loop()
+        return list(
+            await asyncio.gather(*(loop.run_in_executor(self.pool, work, item) for item in items))
+        )
+
+    def _refit(self) -> None:
+        """On the refitter's thread; the owner only copies and swaps."""
+        cache = self.cache
+        fitted = self._ask(cache.support).fit()
+        self._ask(lambda: cache.install(fitted))
+
+    def _ask(self, work: Callable[[], Result]) -> Result:
+        """Have the owner do `work`, from a thread without an event loop."""
+        task = Task(work)
+        self._worker.submit(task)
+        assert isinstance(task.reply, concurrent.futures.Future)
+        result: Result = task.reply.result()
+        return result
+
+    # The rest runs on the owner's thread.
+
+    def _load(self) -> None:
+        settings = self.settings
+        try:
+            encoder = self._encoder or load_encoder(
+                settings.model,
+                settings.pretrained,
+                device=settings.device,
+                precision=settings.precision,
+                cache_dir=settings.weights_dir,
+            )
+            cache = Cache.open(
+                settings.cache,
+                encoder,
+                method=settings.method,
+                templates=read_templates(settings.templates),
+                index=settings.index,
+            )
+            limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
+            size = encoder.preprocessing.size
+            encoder.encode_images(torch.zeros(1, 3, *size, dtype=torch.uint8))
+        except BaseException as error:
+            self.started.set_exception(error)
+            return
+        self._preparation = Preparation(
+            encoder.preprocessing, encoder.width, limits, settings.online_views
+        )
+        self._cache = cache
+        self._seen_version = cache.fitted_version
+        self.started.set_result(None)
+
+    def _unload(self) -> None:
+        if self._cache is not None:
+            self._cache.close()
+
+    def _work(self, batch: Sequence[Job]) -> None:
+        carrying = [job for job in batch if isinstance(job, Questions | Teaching)]
+        self._encode([item for job in carrying for item in job.prepared if item.pixels is not None])
+        for job in batch:
+            if isinstance(job, Task | Teaching):
+                self._change(job)
+        self._answer([job for job in batch if isinstance(job, Questions)])
+        if self._cache is not None and self._cache.version != self._seen_version:
+            self._seen_version = self._cache.version
+            self._refitter.wake()
+
+    def _encode(self, items: Sequence[Prepared]) -> None:
+        if not items:
+            return
+        encoder = self.cache.encoder
+        pixels = [item.pixels for item in items if item.pixels is not None]
+        rows, step = torch.cat(pixels), self.settings.max_batch
+        parts = [rows[start : start + step] for start in range(0, len(rows), step)]
+        features = torch.cat([encoder.encode_images(part) for part in parts])
+        end = 0
+        for item, views in zip(items, pixels, strict=True):
+            start, end = end, end + len(views)
+            item.feature = key_of_views(features[start:end])
+            item.views = features[start:end] if len(views) > 1 else None
+
+    def _change(self, job: Task | Teaching) -> None:
+        try:
+            job.result = job.work() if isinstance(job, Task) else job.teach(self.cache)
+        except Exception as error:
+            job.error = error
+
+    def _answer(self, jobs: Sequence[Questions]) -> None:
+        try:
+            self._classify(jobs)
+        except Exception as error:
+            # Theirs alone: what was committed for others in this batch stays acknowledged.
+            for job in jobs:
+                job.error = error
+
+    def _classify(self, jobs: Sequence[Questions]) -> None:
+        if not jobs:
+            return
+        cache = self.cache
+        items = [item for job in jobs for item in job.prepared]
+        queries = [job.query for job in jobs for _ in job.prepared]
+        found: list[Verdict] = []
+        if items:
+            features = [item.feature for item in items if item.feature is not None]
+            device = cache.encoder.device
+            scores = cache.classify(torch.stack([feature.to(device) for feature in features]))
+            found = verdicts(scores, queries, cache.shot_ids)
+        answers = iter(found)
+        for job in jobs:
+            job.result = [next(answers) for _ in job.prepared], cache.version

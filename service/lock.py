@@ -1,0 +1,70 @@
+"""One writer a cache: an advisory lock on a file beside it, which names who holds it.
+
+The system drops the lock with the process, however it ends; the file stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+LOCK_FILE = "writer.lock"
+
+
+class CacheLocked(RuntimeError):  # noqa: N818 (reads as what happened)
+    """Another process has the cache."""
+
+
+@contextmanager
+def cache_lock(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock of the cache in `folder`, which is made where there is none.
+
+    Args:
+        folder: of the cache.
+        purpose: what others are told: "xmadapter serve on http://127.0.0.1:8000".
+
+    Raises:
+        CacheLocked: another process has it; the message says which.
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CacheLocked(_explain(folder, file.read())) from None
+        file.truncate()
+        json.dump(_holder(purpose), file)
+        file.flush()
+        yield
+
+
+def _holder(purpose: str) -> dict[str, str | int]:
+    return {
+        "purpose": purpose,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _explain(folder: Path, text: str) -> str:
+    try:
+        holder = json.loads(text)
+        who = (
+            f"{holder['purpose']} (process {holder['pid']} on {holder['host']}, "
+            f"since {holder['since']})"
+        )
+    except (ValueError, KeyError, TypeError):  # it is being written just now
+        who = "another process"
+    return (
+        f"the cache {folder} is in use by {who}: only one process at a time may change a cache; "
+        "stop that one, or choose another folder with --cache"
+    )

@@ -1,0 +1,77 @@
+"""Around every request: its id, one line of log, the metrics, and the last catch."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import logs
+from service.errors import INTERNAL, Problem
+from service.metrics import Metrics
+
+REQUEST_ID_HEADER = "X-Request-ID"
+CALLER_GONE = 499
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
+
+
+class CallerGone(Exception):  # noqa: N818 (no error of anybody's)
+    """Nobody waits for the answer any more."""
+
+
+def request_id_of(given: str | None) -> str:
+    """The caller's own id where it is well-formed, else a new one."""
+    return given if given and _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+
+
+class Around:
+    """The outermost part of the application, as plain ASGI."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except (ClientDisconnect, CallerGone):
+            status = CALLER_GONE
+        except Exception as error:
+            logs.failure("failed", error, request_id=request_id)
+            if status:
+                raise
+            await Problem("internal", INTERNAL).response(request_id)(scope, receive, send_with_id)
+        finally:
+            self._account(scope, request_id, status, time.perf_counter() - began)
+
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path_format", "unmatched")
+        self._metrics.request(scope["method"], route, status, seconds)
+        logs.event(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 1),
+            request_id=request_id,
+        )

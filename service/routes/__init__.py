@@ -1,0 +1,15 @@
+"""The calls, by noun."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.routes import cache, classes, classify, shots, status
+
+ROUTERS: tuple[APIRouter, ...] = (
+    classify.router,
+    cache.router,
+    shots.router,
+    classes.router,
+    status.router,
+)

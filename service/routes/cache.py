@@ -1,0 +1,130 @@
+"""POST /cache/add and GET /cache: teach, and see what has been taught."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from service.bodies import MULTIPART, read_lesson
+from service.hints import notice
+from service.routes.classify import BINARY
+from service.routes.context import (
+    BodyReader,
+    ReadyEngine,
+    body,
+    problems,
+    schema,
+    single_values,
+)
+from service.schemas import (
+    MAX_ADD_IMAGES,
+    AdapterInfo,
+    Added,
+    AddQuery,
+    CacheState,
+    EncoderInfo,
+    NoQuery,
+)
+from service.streaming import JSON
+from service.waiting import answered
+
+router = APIRouter(prefix="/cache", tags=["cache"], dependencies=[Depends(single_values)])
+
+
+def _several(items: dict[str, Any], least: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": MAX_ADD_IMAGES}
+
+
+LESSON = body(
+    {
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "label": {"type": "string", "minLength": 1, "maxLength": 256},
+                    "image": _several(BINARY, 1),
+                    "caption": _several({"type": "string"}, 0),
+                },
+                "required": ["label", "image"],
+                "additionalProperties": False,
+            }
+        },
+        JSON: schema("AddBody"),
+    }
+)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key again within a day gets the same answer, and changes nothing.",
+    ),
+]
+
+
+@router.post(
+    "/add",
+    summary="Teach",
+    status_code=201,
+    responses={
+        200: {"model": Added, "description": "All the images were there already."},
+        **problems(400, 408, 409, 413, 415),
+    },
+    openapi_extra=LESSON,
+)
+async def add(
+    request: Request,
+    response: Response,
+    engine: ReadyEngine,
+    reader: BodyReader,
+    query: Annotated[AddQuery, Query()],
+    idempotency_key: IdempotencyKey = None,
+) -> Added:
+    """Up to 64 images of one label, with a caption each or none; all of them or none.
+
+    On disk when it is answered. A label not seen before makes a class. The same bytes under the
+    same label again give the shot that is there; under another label they are a conflict, unless
+    `relabel` is true.
+    """
+    lesson = await read_lesson(reader)
+    work = engine.add(lesson, relabel=query.relabel, key=idempotency_key)
+    added = await answered(request, work, engine.settings.request_timeout)
+    response.status_code = 201 if any(added.created) else 200
+    return Added(
+        shot_ids=list(added.shot_ids),
+        created=list(added.created),
+        label=added.label,
+        shots_in_class=added.shots_in_class,
+        cache_version=added.version,
+        request_id=request.state.request_id,
+    )
+
+
+@router.get("", summary="See the cache", responses=problems())
+def read_cache(engine: ReadyEngine, _: Annotated[NoQuery, Query()]) -> CacheState:
+    """How much it holds, its version, and what answers are made with."""
+    info = engine.cache.info()
+    return CacheState(
+        classes=info.classes,
+        shots=info.shots,
+        version=info.version,
+        fitted_version=info.fitted_version,
+        encoder=EncoderInfo(
+            name=info.model,
+            fingerprint=info.fingerprint,
+            width=info.width,
+            notice=notice(info.model),
+        ),
+        adapter=AdapterInfo(
+            method=info.method,
+            fit=None if info.fit is None else asdict(info.fit),
+            networks=None if info.networks is None else str(info.networks),
+        ),
+        index=info.index or "",
+        text_index=info.text_index or "",
+        templates=list(info.templates),
+        bytes=info.bytes,
+    )

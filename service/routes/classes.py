@@ -1,0 +1,86 @@
+"""The classes: list, read, name, describe, forget."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from service.routes.context import (
+    BodyReader,
+    ReadyEngine,
+    body,
+    problems,
+    schema,
+    single_values,
+)
+from service.routes.shots import SMALL_BODY
+from service.schemas import (
+    ClassBody,
+    ClassChanged,
+    ClassDeleted,
+    ClassInfo,
+    ClassPage,
+    ListQuery,
+    NoQuery,
+)
+from service.streaming import JSON
+from service.waiting import answered
+
+router = APIRouter(prefix="/classes", tags=["classes"], dependencies=[Depends(single_values)])
+
+Label = Annotated[
+    str, Path(description="The class's label, percent-encoded; a slash may stand as it is.")
+]
+
+
+@router.get("", summary="List classes", responses=problems())
+def list_classes(engine: ReadyEngine, query: Annotated[ListQuery, Query()]) -> ClassPage:
+    """The classes, oldest first."""
+    page = engine.cache.classes(query.limit, query.cursor)
+    classes = [ClassInfo.model_validate(info, from_attributes=True) for info in page.items]
+    return ClassPage(classes=classes, next_cursor=page.next_cursor)
+
+
+@router.get("/{label:label}", summary="Read a class", responses=problems(404))
+def read_class(engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]) -> ClassInfo:
+    """One class."""
+    return ClassInfo.model_validate(engine.cache.class_info(label), from_attributes=True)
+
+
+@router.put(
+    "/{label:label}",
+    summary="Name or describe a class",
+    responses={
+        201: {"model": ClassChanged, "description": "A new class."},
+        **problems(400, 413, 415),
+    },
+    openapi_extra=body({JSON: schema("ClassBody")}, required=False),
+)
+async def put_class(
+    request: Request,
+    response: Response,
+    engine: ReadyEngine,
+    reader: BodyReader,
+    label: Label,
+    _: Annotated[NoQuery, Query()],
+) -> ClassChanged:
+    """Make a class without images, or change its prompts.
+
+    A class with only a name is answered zero-shot, from its prompts alone.
+    """
+    given = await reader.json(ClassBody, SMALL_BODY, optional=True)
+    work = engine.change(lambda cache: (cache.put_class(label, given.prompts), cache.version))
+    (info, created), version = await answered(request, work, engine.settings.request_timeout)
+    response.status_code = 201 if created else 200
+    return ClassChanged.model_validate({**vars(info), "cache_version": version})
+
+
+@router.delete("/{label:label}", summary="Forget a class", responses=problems(404))
+async def delete_class(
+    request: Request, engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]
+) -> ClassDeleted:
+    """Delete a class with all its shots."""
+    work = engine.change(lambda cache: (cache.delete_class(label), cache.version))
+    shots, version = await answered(request, work, engine.settings.request_timeout)
+    return ClassDeleted(label=label, shots_deleted=shots, cache_version=version)

@@ -1,0 +1,124 @@
+"""POST /classify and /classify/batch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from service.bodies import IMAGE_TYPES, MULTIPART, read_image, read_images
+from service.errors import Problem
+from service.routes.context import BodyReader, ReadyEngine, body, problems, schema, single_values
+from service.schemas import (
+    MAX_BATCH_IMAGES,
+    BatchClassification,
+    Classification,
+    ClassifyQuery,
+    Failure,
+    ProblemDocument,
+    Verdict,
+)
+from service.streaming import JSON
+from service.waiting import answered
+
+router = APIRouter(tags=["classify"], dependencies=[Depends(single_values)])
+
+BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+ONE_IMAGE = body(
+    {
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "properties": {"image": BINARY},
+                "required": ["image"],
+                "additionalProperties": False,
+            }
+        },
+        **{kind: {"schema": BINARY} for kind in IMAGE_TYPES},
+        JSON: schema("ClassifyBody"),
+    }
+)
+IMAGES = body(
+    {
+        MULTIPART: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "image": {
+                        "type": "array",
+                        "items": BINARY,
+                        "minItems": 1,
+                        "maxItems": MAX_BATCH_IMAGES,
+                    }
+                },
+                "required": ["image"],
+                "additionalProperties": False,
+            }
+        },
+        JSON: schema("BatchBody"),
+    }
+)
+
+
+@router.post(
+    "/classify",
+    summary="Classify one image",
+    responses=problems(400, 408, 409, 413, 415),
+    openapi_extra=ONE_IMAGE,
+)
+async def classify(
+    request: Request,
+    engine: ReadyEngine,
+    reader: BodyReader,
+    query: Annotated[ClassifyQuery, Query()],
+) -> Classification:
+    """One image to its label, with the evidence for it.
+
+    The image is the raw body (the fast way), the form field `image`, or base64 in JSON; a ready
+    `embedding` does too. The terms of a class add up to its logit.
+    """
+    given = await read_image(reader)
+    timeout = engine.settings.request_timeout
+    (verdict,), version = await answered(request, engine.classify([given], query), timeout)
+    if isinstance(verdict, Problem):
+        raise verdict
+    return Classification(
+        **dict(verdict),
+        cache_version=version,
+        model=engine.cache.encoder.name,
+        request_id=request.state.request_id,
+    )
+
+
+@router.post(
+    "/classify/batch",
+    summary="Classify several images",
+    responses=problems(400, 408, 409, 413, 415),
+    openapi_extra=IMAGES,
+)
+async def classify_batch(
+    request: Request,
+    engine: ReadyEngine,
+    reader: BodyReader,
+    query: Annotated[ClassifyQuery, Query()],
+) -> BatchClassification:
+    """Up to 128 images in one call, answered in their order.
+
+    An image that cannot be used has an `error` in its place; the others are answered.
+    """
+    given = await read_images(reader)
+    timeout = engine.settings.request_timeout
+    verdicts, version = await answered(request, engine.classify(given, query), timeout)
+    request_id: str = request.state.request_id
+    return BatchClassification(
+        results=[_result(verdict, request_id) for verdict in verdicts],
+        cache_version=version,
+        model=engine.cache.encoder.name,
+        request_id=request_id,
+    )
+
+
+def _result(verdict: Verdict | Problem, request_id: str) -> Verdict | Failure:
+    if isinstance(verdict, Verdict):
+        return verdict
+    return Failure(error=ProblemDocument(**verdict.document(request_id)))

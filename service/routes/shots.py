@@ -1,0 +1,96 @@
+"""The labelled examples: list, read, relabel, forget, show."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response
+
+from service.errors import Problem
+from service.routes.context import (
+    BodyReader,
+    ReadyEngine,
+    body,
+    problems,
+    schema,
+    single_values,
+)
+from service.schemas import (
+    NoQuery,
+    Shot,
+    ShotChanged,
+    ShotDeleted,
+    ShotPage,
+    ShotPatch,
+    ShotsQuery,
+)
+from service.streaming import JSON
+from service.waiting import answered
+
+router = APIRouter(prefix="/cache/shots", tags=["shots"], dependencies=[Depends(single_values)])
+
+SMALL_BODY = 2**20
+ShotId = Annotated[str, Path(description="As /cache/add gave it.")]
+
+
+@router.get("", summary="List shots", responses=problems(404))
+def list_shots(engine: ReadyEngine, query: Annotated[ShotsQuery, Query()]) -> ShotPage:
+    """The shots, oldest first; of one class with `label`."""
+    page = engine.cache.shots(query.label, query.limit, query.cursor)
+    shots = [Shot.model_validate(info, from_attributes=True) for info in page.items]
+    return ShotPage(shots=shots, next_cursor=page.next_cursor)
+
+
+@router.get("/{shot_id}", summary="Read a shot", responses=problems(404))
+def read_shot(engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]) -> Shot:
+    """One shot."""
+    return Shot.model_validate(engine.cache.shot(shot_id), from_attributes=True)
+
+
+@router.get(
+    "/{shot_id}/image",
+    summary="See a shot",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/webp": {}}, "description": "The picture, at most 256 wide."},
+        **problems(404),
+    },
+)
+def shot_image(engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]) -> Response:
+    """A shot's thumbnail."""
+    picture = engine.cache.thumbnail(shot_id)
+    if picture is None:
+        raise Problem("no-thumbnail", f"shot {shot_id} was taught as an embedding: it has no image")
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return Response(picture, media_type="image/webp", headers=headers)
+
+
+@router.patch(
+    "/{shot_id}",
+    summary="Relabel a shot",
+    responses=problems(400, 404, 413, 415),
+    openapi_extra=body({JSON: schema("ShotPatch")}),
+)
+async def change_shot(
+    request: Request,
+    engine: ReadyEngine,
+    reader: BodyReader,
+    shot_id: ShotId,
+    _: Annotated[NoQuery, Query()],
+) -> ShotChanged:
+    """Move a shot to another class; a label not seen before makes one."""
+    patch = await reader.json(ShotPatch, SMALL_BODY)
+    work = engine.change(lambda cache: (cache.relabel(shot_id, patch.label), cache.version))
+    info, version = await answered(request, work, engine.settings.request_timeout)
+    return ShotChanged.model_validate({**vars(info), "cache_version": version})
+
+
+@router.delete("/{shot_id}", summary="Forget a shot", responses=problems(404))
+async def forget_shot(
+    request: Request, engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]
+) -> ShotDeleted:
+    """Delete a shot; its class stays, with no shot if this was its last."""
+    work = engine.change(lambda cache: cache.forget(shot_id))
+    version = await answered(request, work, engine.settings.request_timeout)
+    return ShotDeleted(shot_id=shot_id, cache_version=version)

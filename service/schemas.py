@@ -1,0 +1,355 @@
+"""What goes over the wire: bodies and answers, for the service and its client alike.
+
+Imports nothing of the product, so that the client needs neither torch nor a server's packages.
+"""
+
+from __future__ import annotations
+
+import difflib
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
+
+MAX_BATCH_IMAGES = 128
+MAX_ADD_IMAGES = 64
+MAX_CAPTION = 1_000
+MAX_PROMPTS = 100
+MAX_PROMPT = 1_000
+MAX_LIST = 1_000
+
+LABEL = "truck"
+SHOT_ID = "4f0c2a9b6d1e4c58a3b7e0f1d2c3b4a5"
+REQUEST_ID = "1b7e0d9c5a2f4e83"
+MODEL = "ViT-B-32/laion2b_s34b_b79k"
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+CREATED = "2026-01-31T12:00:00Z"
+
+Vector = list[StrictFloat]
+"""D numbers; their length and finiteness are checked against the model."""
+
+Base64 = Annotated[
+    StrictStr, Field(description="The image file in base64.", examples=["/9j/4AAQSkZJRg..."])
+]
+Caption = Annotated[StrictStr, Field(max_length=MAX_CAPTION)]
+
+
+class Query(BaseModel):
+    """Query parameters: an unknown one is an error that names those known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        for name in set(data) - set(cls.model_fields):
+            hint = f"{name}: {unknown_hint(cls, name)}"
+            raise PydanticCustomError("unknown", "{hint}", {"hint": hint})
+        return data
+
+
+class NoQuery(Query):
+    """No query parameters at all."""
+
+
+class ClassifyQuery(Query):
+    """How much of an answer to show."""
+
+    top_k: int = Field(5, ge=1, le=1000, description="How many classes to show, best first.")
+    explain: int = Field(
+        5, ge=0, le=1000, description="How many shots to show that speak for an answer."
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Below this confidence the label is null, `unknown` true."
+    )
+
+
+class AddQuery(Query):
+    """What to do with an image that is known under another label."""
+
+    relabel: bool = Field(False, description="Move known images to this label, not refuse them.")
+
+
+class ListQuery(Query):
+    """A page of a list."""
+
+    limit: int = Field(100, ge=1, le=MAX_LIST, description="Most entries of the page.")
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+
+
+class ShotsQuery(ListQuery):
+    """A page of the shots, of one class or of all."""
+
+    label: str | None = Field(None, description="Only the shots of this class.")
+
+
+class Body(BaseModel):
+    """A JSON body: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassifyBody(Body):
+    """One image, or its ready embedding."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"image": "/9j/4AAQSkZJRg..."}]})
+
+    image: Base64 | None = None
+    embedding: Vector | None = Field(None, description="D numbers of the model's image feature.")
+
+
+class BatchBody(Body):
+    """Several images, or ready embeddings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRg..."]}]})
+
+    images: list[Base64] | None = None
+    embeddings: list[Vector] | None = None
+
+
+class AddBody(Body):
+    """A label with its images (or embeddings), and a caption each or none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"label": LABEL, "images": ["/9j/4AAQSkZJRg..."], "captions": ["a red truck"]}
+            ]
+        }
+    )
+
+    label: StrictStr = Field(description="1 to 256 characters; a new one makes a class.")
+    images: list[Base64] | None = None
+    embeddings: list[Vector] | None = None
+    captions: list[Caption | None] | None = Field(
+        None, description="None, or one for each image; null or empty for an image without."
+    )
+
+
+class ShotPatch(Body):
+    """What to change of a shot."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"label": LABEL}]})
+
+    label: StrictStr = Field(description="The class it belongs to; a new one is made.")
+
+
+class ClassBody(Body):
+    """A class's own prompts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"prompts": ["a photo of a truck", "a lorry on a road"]}]}
+    )
+
+    prompts: list[Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT)]] | None = Field(
+        None,
+        max_length=MAX_PROMPTS,
+        description="Sentences that describe the class, instead of the templates with its label.",
+    )
+
+
+class ProblemDocument(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:xmadapter:problem:invalid"])
+    title: str = Field(examples=["A value is out of range or unknown"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["query parameter top_k: expected at most 1000, got '1001'"])
+    request_id: str = Field(examples=[REQUEST_ID])
+
+
+class Prediction(BaseModel):
+    """One class's part of an answer."""
+
+    label: str = Field(examples=[LABEL])
+    probability: float = Field(examples=[0.93])
+    logit: float = Field(description="The sum of the terms.", examples=[31.2])
+    terms: dict[str, float] = Field(
+        description="What each source of evidence adds to the logit.",
+        examples=[{"zero_shot": 24.0, "image_cache": 4.1, "text_cache": 3.1}],
+    )
+
+
+class Neighbor(BaseModel):
+    """One shot's part of an answer."""
+
+    shot_id: str = Field(examples=[SHOT_ID])
+    label: str = Field(examples=[LABEL])
+    image_affinity: float = Field(examples=[0.81])
+    text_affinity: float = Field(examples=[0.77])
+    contribution: float = Field(
+        description="What it adds to its class's image and text terms.", examples=[0.9]
+    )
+
+
+class Verdict(BaseModel):
+    """What one image was taken for, and why."""
+
+    label: str | None = Field(description="The best class; null if unknown.", examples=[LABEL])
+    confidence: float = Field(description="The best class's probability.", examples=[0.93])
+    unknown: bool = Field(description="True below `min_confidence`.", examples=[False])
+    predictions: list[Prediction] = Field(description="`top_k` classes, best first.")
+    neighbors: list[Neighbor] = Field(description="`explain` shots, the largest share first.")
+
+
+class Classification(Verdict):
+    """The answer to one image."""
+
+    cache_version: int = Field(description="State of the cache that answered.", examples=[42])
+    model: str = Field(examples=[MODEL])
+    request_id: str = Field(examples=[REQUEST_ID])
+
+
+class Failure(BaseModel):
+    """An image of a batch that has no answer."""
+
+    error: ProblemDocument
+
+
+class BatchClassification(BaseModel):
+    """The answers to several images, in their order."""
+
+    results: list[Verdict | Failure]
+    cache_version: int = Field(examples=[42])
+    model: str = Field(examples=[MODEL])
+    request_id: str = Field(examples=[REQUEST_ID])
+
+
+class Added(BaseModel):
+    """What was taught."""
+
+    shot_ids: list[str] = Field(description="One an image, in their order.", examples=[[SHOT_ID]])
+    created: list[bool] = Field(
+        description="Whether the shot is new; false for one that was there.", examples=[[True]]
+    )
+    label: str = Field(examples=[LABEL])
+    shots_in_class: int = Field(examples=[4])
+    cache_version: int = Field(description="Answers from this on reflect it.", examples=[43])
+    request_id: str = Field(examples=[REQUEST_ID])
+
+
+class Shot(BaseModel):
+    """One labelled example."""
+
+    shot_id: str = Field(examples=[SHOT_ID])
+    label: str = Field(examples=[LABEL])
+    caption: str | None = Field(examples=["a red truck"])
+    created: datetime = Field(examples=[CREATED])
+    sha256: str = Field(description="Of the bytes as they were sent.", examples=[SHA256])
+
+
+class ShotChanged(Shot):
+    """A shot after a change."""
+
+    cache_version: int = Field(examples=[44])
+
+
+class ShotPage(BaseModel):
+    """A page of shots."""
+
+    shots: list[Shot]
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
+
+
+class ClassInfo(BaseModel):
+    """One class."""
+
+    label: str = Field(examples=[LABEL])
+    prompts: list[str] | None = Field(description="Its own; null: the templates with its label.")
+    shots: int = Field(examples=[4])
+    created: datetime = Field(examples=[CREATED])
+
+
+class ClassChanged(ClassInfo):
+    """A class after a change."""
+
+    cache_version: int = Field(examples=[44])
+
+
+class ClassPage(BaseModel):
+    """A page of classes."""
+
+    classes: list[ClassInfo]
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
+
+
+class ShotDeleted(BaseModel):
+    """A shot that was forgotten."""
+
+    shot_id: str = Field(examples=[SHOT_ID])
+    cache_version: int = Field(examples=[44])
+
+
+class ClassDeleted(BaseModel):
+    """A class that was forgotten, with its shots."""
+
+    label: str = Field(examples=[LABEL])
+    shots_deleted: int = Field(examples=[4])
+    cache_version: int = Field(examples=[45])
+
+
+class EncoderInfo(BaseModel):
+    """The model that the features are of."""
+
+    name: str = Field(examples=[MODEL])
+    fingerprint: str = Field(
+        description="Equal where features may be compared with each other.", examples=[SHA256]
+    )
+    width: int = Field(description="Numbers of an embedding.", examples=[512])
+    notice: str | None = Field(description="What to know about this model.")
+
+
+class AdapterInfo(BaseModel):
+    """How answers are made."""
+
+    method: str = Field(description="paper or full.", examples=["full"])
+    fit: dict[str, Any] | None = Field(
+        description="The numbers that were fitted to the shots; null before the first fit.",
+        examples=[{"method": "full", "image_sharpness": 5.0, "image_weight": 0.4}],
+    )
+    networks: str | None = Field(description="File of trained networks; null for untrained ones.")
+
+
+class CacheState(BaseModel):
+    """What the cache holds, and what answers are made with."""
+
+    classes: int = Field(examples=[12])
+    shots: int = Field(examples=[192])
+    version: int = Field(description="How many changes there have been.", examples=[42])
+    fitted_version: int | None = Field(
+        description="The version whose shots the numbers were fitted to.", examples=[41]
+    )
+    encoder: EncoderInfo
+    adapter: AdapterInfo
+    index: str = Field(description="Kind of the image index.", examples=["faiss-flat"])
+    text_index: str = Field(description="Kind of the text index.", examples=["faiss-flat"])
+    templates: list[str] = Field(examples=[["a photo of a {}."]])
+    bytes: int = Field(description="On disk.", examples=[1_400_000])
+
+
+class Health(BaseModel):
+    """Alive, or ready."""
+
+    status: str = Field(examples=["ok"])
+
+
+class Version(BaseModel):
+    """What is running."""
+
+    version: str = Field(examples=["0.1.0"])
+    python: str = Field(examples=["3.11.7"])
+    torch: str = Field(examples=["2.11.0"])
+    model: str | None = Field(description="Null until it is loaded.", examples=[MODEL])
+    notice: str | None = Field(description="What to know about the model that is serving.")
+
+
+def unknown_hint(model: type[BaseModel], name: str) -> str:
+    """What to say about a field or parameter that `model` does not have."""
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"unknown, did you mean {close[0]}?"
+    return "unknown, expected one of " + ", ".join(known) if known else "unknown, none is taken"

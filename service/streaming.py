@@ -1,0 +1,146 @@
+"""A request's bytes, counted as they come: reading stops at the limit, in size and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from service.admission import Ticket
+from service.errors import Problem, shown, validation_problem
+from service.forms import Form, Part
+from service.schemas import unknown_hint
+
+JSON = "application/json"
+CLOSE = {"Connection": "close"}
+
+Model = TypeVar("Model", bound=BaseModel)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One request's body, and what it may be.
+
+    Attributes:
+        request: the request; its body is not read yet.
+        ticket: what it holds of the service's bound.
+        pool: threads for what takes long.
+        max_image: most bytes of one image.
+        max_request: most bytes of the body.
+        timeout: seconds in which the body must have come.
+    """
+
+    request: Request
+    ticket: Ticket
+    pool: Executor
+    max_image: int
+    max_request: int
+    timeout: float
+
+    def content_type(self, *accepted: str) -> str:
+        """The request's content type, in lower case and without parameters.
+
+        Raises:
+            Problem: unsupported-content-type; none of the accepted ones.
+        """
+        header = self.request.headers.get("content-type", "")
+        kind = header.partition(";")[0].strip().lower()
+        if kind not in accepted:
+            raise Problem(
+                "unsupported-content-type",
+                f"expected a Content-Type of {', '.join(accepted)}, "
+                f"got {shown(header) if header else 'none'}",
+            )
+        return kind
+
+    async def content(self, limit: int, kind: str = "body-too-large") -> bytes:
+        """The whole body.
+
+        Raises:
+            Problem: of this kind when it is longer than `limit` bytes.
+        """
+        body = bytearray()
+        await self._stream(limit, kind, body.extend)
+        return bytes(body)
+
+    async def form(self, fields: Mapping[str, int], limit: int) -> list[Part]:
+        """The parts of a multipart form; `fields` says which may come, and how often."""
+        form = Form(self.request.headers["content-type"], fields, self.max_image)
+        await self._stream(limit, "body-too-large", form.write)
+        return form.finish()
+
+    async def json(self, model: type[Model], limit: int, *, optional: bool = False) -> Model:
+        """The body as a `model`; with `optional`, nothing at all is an empty object.
+
+        Raises:
+            Problem: malformed where it is no JSON, invalid where it is not such an object.
+        """
+        untyped = optional and "content-type" not in self.request.headers
+        if not untyped:
+            self.content_type(JSON)
+        data = await self.content(limit)
+        if optional and not data:
+            return model()
+        self.content_type(JSON)
+        return await self.threaded(lambda: parse_json(model, data))
+
+    async def threaded(self, work: Callable[[], Result]) -> Result:
+        """Do `work` off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    async def _stream(self, limit: int, kind: str, take: Callable[[bytes], None]) -> None:
+        declared = self.request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise _too_large(kind, limit, f"{declared} bytes")
+        received = 0
+        try:
+            async with asyncio.timeout(self.timeout):
+                async for chunk in self.request.stream():
+                    received += len(chunk)
+                    if received > limit:
+                        # Its length was not declared, so it may never end: hang up.
+                        raise _too_large(kind, limit, "more", CLOSE)
+                    self.ticket.hold(len(chunk))
+                    take(chunk)
+        except TimeoutError:
+            raise Problem(
+                "slow-upload",
+                f"expected the whole body within {self.timeout:g} seconds, "
+                f"got {received} bytes by then",
+                headers=CLOSE,
+            ) from None
+
+
+def parse_json(model: type[Model], data: bytes) -> Model:
+    """`data` as a `model`.
+
+    Raises:
+        Problem: malformed where it is no JSON, invalid where it is not such an object.
+    """
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+    if problems[0]["type"] == "json_invalid":
+        raise Problem("malformed", f"expected JSON, got a body that breaks: {problems[0]['msg']}")
+    raise validation_problem(
+        [
+            {**problem, "msg": unknown_hint(model, str(problem["loc"][-1]))}
+            if problem["type"] == "extra_forbidden"
+            else problem
+            for problem in problems
+        ],
+        "field",
+    )
+
+
+def _too_large(
+    kind: str, limit: int, got: str, headers: Mapping[str, str] | None = None
+) -> Problem:
+    return Problem(kind, f"expected at most {limit} bytes, got {got}", headers=headers)

@@ -1,0 +1,58 @@
+"""One writer a cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.lock import LOCK_FILE, CacheLocked, cache_lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from service.lock import cache_lock
+with cache_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "cache"
+    with cache_lock(folder, "xmadapter serve on http://127.0.0.1:8000"):
+        pattern = rf"in use by xmadapter serve on http://127.0.0.1:8000 \(process {os.getpid()} on"
+        with pytest.raises(CacheLocked, match=pattern), cache_lock(folder, "index build"):
+            pass
+    with cache_lock(folder, "index build"):
+        assert "index build" in (folder / LOCK_FILE).read_text(encoding="utf-8")
+
+
+def test_a_holder_that_has_written_nothing_yet_is_another_process(tmp_path: Path) -> None:
+    with cache_lock(tmp_path, "serve"):
+        (tmp_path / LOCK_FILE).write_text("", encoding="utf-8")
+        with (
+            pytest.raises(CacheLocked, match="in use by another process"),
+            cache_lock(tmp_path, ""),
+        ):
+            pass
+
+
+def test_the_lock_goes_with_the_process_that_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        pattern = f"process {holder.pid} on"
+        with pytest.raises(CacheLocked, match=pattern), cache_lock(tmp_path, ""):
+            pass
+        holder.kill()
+    with cache_lock(tmp_path, "serve"):
+        pass

@@ -1,0 +1,73 @@
+"""The log's lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+
+from service import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    names = ("xmadapter", "uvicorn")
+    before = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in names]
+    yield
+    for logger, state in before:
+        logger.handlers = state["handlers"]
+        logger.propagate = state["propagate"]
+        logger.setLevel(state["level"])
+
+
+def lines(form: Literal["text", "json"], **fields: Any) -> list[str]:
+    stream = io.StringIO()
+    logs.configure(form, stream)
+    logs.event("request", **fields)
+    return stream.getvalue().splitlines()
+
+
+def test_text_is_one_line_of_facts() -> None:
+    (line,) = lines("text", method="POST", path="/classify", status=200, ms=1.5)
+    assert line.endswith(" info request method=POST path=/classify status=200 ms=1.5")
+
+
+def test_json_is_one_object() -> None:
+    (line,) = lines("json", path="/classes/a b", status=404)
+    assert json.loads(line)["message"] == "request"
+    assert json.loads(line)["path"] == "/classes/a b"
+    assert json.loads(line)["status"] == 404
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("path", ["/a\nfake line", "/a b=c", "/\u202eevil", ""])
+def test_a_caller_cannot_break_or_forge_a_line(form: Literal["text", "json"], path: str) -> None:
+    (line,) = lines(form, path=path, status=404)
+    assert "\u202e" not in line
+    assert json.loads(line)["path"] == path if form == "json" else "status=404" in line
+    assert " b=c" not in line or '"/a b=c"' in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_failure_comes_with_its_trace(form: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    logs.configure(form, stream)
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        logs.failure("failed", error, request_id="abc")
+    assert "ValueError: broken" in stream.getvalue()
+    assert "abc" in stream.getvalue()
+
+
+def test_the_servers_chatter_is_left_out() -> None:
+    stream = io.StringIO()
+    logs.configure("text", stream)
+    logging.getLogger("uvicorn.error").info("Started server process")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert "Started" not in stream.getvalue()
+    assert "Invalid HTTP request" in stream.getvalue()

@@ -1,0 +1,130 @@
+"""Bytes are counted as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.errors import Problem
+from service.schemas import AddBody, ClassBody, ClassifyBody, ShotPatch
+from service.streaming import Reader, parse_json
+from tests.service.requests import read
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def take(reader: Reader) -> bytes:
+    return await reader.content(10)
+
+
+def test_a_body_at_the_limit_is_whole() -> None:
+    assert read(take, [b"12345", b"67890"]) == b"1234567890"
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_reading() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield from ()
+
+    with pytest.raises(Problem, match="expected at most 10 bytes, got 11 bytes") as refused:
+        read(take, chunks(), {"Content-Length": "11"}, stall=True)
+    assert refused.value.kind == "body-too-large"
+    assert "Connection" not in refused.value.headers
+
+
+def test_an_undeclared_body_is_stopped_at_the_limit() -> None:
+    with pytest.raises(Problem, match="expected at most 10 bytes, got more") as refused:
+        read(take, [b"12345678901"], stall=True)
+    # It may never end, so the connection does.
+    assert refused.value.headers["Connection"] == "close"
+
+
+def test_bytes_held_by_all_requests_are_bounded() -> None:
+    with pytest.raises(Problem) as refused:
+        read(take, [b"12345", b"67890"], max_bytes=9)
+    assert refused.value.kind == "overloaded"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    with pytest.raises(Problem, match=r"within 0\.01 seconds, got 3 bytes") as refused:
+        read(take, [b"123"], timeout=0.01, stall=True)
+    assert refused.value.status == 408
+    assert refused.value.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("header", "got"), [({}, "none"), ({"Content-Type": "text/plain"}, "'text/plain'")]
+)
+def test_other_content_types_are_refused(header: dict[str, str], got: str) -> None:
+    async def check(reader: Reader) -> str:
+        return reader.content_type("image/png", "image/webp")
+
+    with pytest.raises(Problem, match=f"image/png, image/webp, got {got}") as refused:
+        read(check, headers=header)
+    assert refused.value.status == 415
+
+
+def test_a_content_type_is_read_without_its_parameters_and_case() -> None:
+    async def check(reader: Reader) -> str:
+        return reader.content_type("application/json")
+
+    given = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert read(check, headers=given) == "application/json"
+
+
+async def optional(reader: Reader) -> ClassBody:
+    return await reader.json(ClassBody, 100, optional=True)
+
+
+def test_an_optional_body_may_be_left_out() -> None:
+    assert read(optional).prompts is None
+    assert read(optional, headers=JSON).prompts is None
+    assert read(optional, [b'{"prompts": ["a"]}'], JSON).prompts == ["a"]
+
+
+def test_a_body_without_a_content_type_is_refused_even_where_it_is_optional() -> None:
+    with pytest.raises(Problem, match="got none"):
+        read(optional, [b'{"prompts": ["a"]}'])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"{'a': 1}", b'{"label": "\\ud800"}', b"\xff", b"nothing", b"[" * 100_000]
+)
+def test_what_is_no_json_is_malformed(data: bytes) -> None:
+    with pytest.raises(Problem, match="expected JSON") as refused:
+        parse_json(ShotPatch, data)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"labels": "a"}', r"field labels: unknown, did you mean label\?"),
+        (b'{"zzz": "a"}', "field zzz: unknown, expected one of label, caption"),
+        (b'{"label": 5}', r"field label: expected a valid string, got 5"),
+        (b"[]", "expected an object"),
+        (b"null", "expected an object"),
+        (b'{"label": 1, "x": 2}', r"\(and 1 more\)"),
+    ],
+)
+def test_json_of_another_form_is_invalid(data: bytes, message: str) -> None:
+    with pytest.raises(Problem, match=message) as refused:
+        parse_json(ShotPatch, data)
+    assert refused.value.status == 422
+
+
+def test_a_missing_field_is_named() -> None:
+    with pytest.raises(Problem, match="field label: it is required"):
+        parse_json(AddBody, b"{}")
+
+
+@pytest.mark.parametrize("number", ["true", '"1"', "null", "[1]"])
+def test_an_embedding_holds_numbers_only(number: str) -> None:
+    with pytest.raises(Problem, match=r"field embedding\.1"):
+        parse_json(ClassifyBody, f'{{"embedding": [1, {number}]}}'.encode())
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(Problem) as refused:
+        parse_json(ClassBody, b'{"prompts": "' + b"x" * 10_000 + b'"}')
+    assert len(refused.value.detail) < 300
