@@ -68,6 +68,14 @@ def zero_shot_logits(features: Tensor, classifier: Tensor, logit_scale: float) -
     return logit_scale * (features @ classifier.T)
 
 
+def centred(logits: Tensor) -> Tensor:
+    """(B, C): `logits` less their mean over the classes, which no probability depends on.
+
+    So that classes whose logits are weighed differently still compete around the same zero.
+    """
+    return logits - logits.mean(1, keepdim=True)
+
+
 def paper_terms(
     zero_shot: Tensor,
     image_evidence: Tensor,

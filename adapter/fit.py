@@ -26,11 +26,13 @@ class Fit:
         method: the form that was fitted.
         image_sharpness: beta_I.
         text_sharpness: beta_T.
-        zero_shot_weight: on CLIP's own logits; 1 in the paper.
+        zero_shot_weight: on CLIP's own logits of the classes that have shots; 1 in the paper.
+            Those of a class without shots always count once.
         image_weight: on the balanced evidence of the image cache.
         text_weight: on the balanced evidence of the text cache.
         gaussian_weight: on the Gaussian term; 0 switches it off.
         gaussian_ridge: shrinkage of its covariance; None for the identity.
+        gaussian_origin: half the squared distance at which the Gaussian term is 0.
         offsets: label -> offset, of the classes that have one.
         shots: how many shots it was fitted on.
         accuracy: leave-one-out accuracy on these shots, None where nothing could be left out.
@@ -44,6 +46,7 @@ class Fit:
     text_weight: float = 0.5
     gaussian_weight: float = 0.0
     gaussian_ridge: float | None = None
+    gaussian_origin: float = 0.0
     offsets: dict[str, float] = field(default_factory=dict)
     shots: int = 0
     accuracy: float | None = None

@@ -55,79 +55,66 @@ class Spectrum:
         return (self.basis * (self.samples * self.inverse(ridge))) @ self.basis.T
 
 
-def identity_precision(support: SupportSet) -> Tensor:
-    """(D, D): the identity, scaled so that the logits between different classes spread by one.
+def strangers(support: SupportSet) -> tuple[float, float] | None:
+    """Mean and standard deviation of the cosines between keys of different classes.
 
-    For supports without two shots of any class, where no covariance can be estimated. The spread
-    is the standard deviation of the cosines between keys of different classes.
+    None for a single class. Never tighter than 1/sqrt(D), as of random directions: two shots of
+    two classes have one cosine, and no spread.
     """
     width = support.keys.shape[1]
-    identity = torch.eye(width, dtype=support.keys.dtype, device=support.keys.device)
     different = support.targets[:, None] != support.targets[None, :]
     cosines = (support.keys @ support.keys.T)[different]
-    # Two pairs at least, counted from both sides, before a spread means anything.
-    spread = float(cosines.std()) if len(cosines) > 2 else 0.0
-    # Random unit vectors spread by 1/sqrt(D): nothing real is tighter than that.
-    return identity / max(spread, width**-0.5)
+    if len(cosines) == 0:
+        return None
+    return float(cosines.mean()), max(float(cosines.std(correction=0)), width**-0.5)
 
 
-def log_ratio_weights(means: Tensor, origin: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear weights (C, D) and bias (C,) of log N(f; mu_c, P) - log N(f; origin, P).
+def identity_precision(support: SupportSet) -> Tensor:
+    """(D, D): the identity over the spread of `strangers`, for want of a covariance."""
+    width = support.keys.shape[1]
+    known = strangers(support)
+    spread = width**-0.5 if known is None else known[1]
+    return torch.eye(width, dtype=support.keys.dtype, device=support.keys.device) / spread
 
-    Args:
-        means: (C, D).
-        origin: (D,).
-        precision: (D, D), symmetric.
+
+def half_distances(features: Tensor, means: Tensor, precision: Tensor) -> Tensor:
+    """(B, C): (f - mu_c) P (f - mu_c) / 2, for (B, D), (C, D) and a symmetric P (D, D).
+
+    Minus this, up to a constant, is log N(f; mu_c, P^-1).
     """
-    shifted = means - origin
-    weights = shifted @ precision
-    return weights, -weights @ origin - 0.5 * (weights * shifted).sum(1)
+    weighted = means @ precision
+    own = 0.5 * ((features @ precision) * features).sum(1)
+    return own[:, None] - features @ weighted.T + 0.5 * (weighted * means).sum(1)
 
 
 def leave_one_out(support: SupportSet, spectrum: Spectrum, ridge: float) -> Tensor:
-    """(N, C): each shot's Gaussian term with the shot itself left out, exactly, without refits.
+    """(N, C): each shot's half distances with the shot itself left out, exactly, without refits.
 
     Leaving shot i out of class y moves that class's mean by -d/(K-1), d = f_i - mu_y, and takes
     K/(K-1) d d^T off the scatter: a rank-one downdate of the inverse (Sherman-Morrison). The
-    ridge and the background's mean stay as they are for the whole set. In a class of one shot
-    nothing is left: such a row is for the caller to drop.
+    ridge stays at its value for the whole set. A class without (other) shots has the mean zero:
+    its column, or row, is for the caller to leave out.
     """
     inverse = spectrum.inverse(ridge)
     x = support.keys @ spectrum.basis
-    # The background is one more class, which never loses a shot.
-    means = torch.cat([support.means, background(support)[None]]) @ spectrum.basis
+    means = support.means @ spectrum.basis
     own = support.targets
     count = support.counts[own].to(x.dtype)
-    scale = 1 / (count - 1).clamp(min=1)
+    others = (count - 1).clamp(min=1)
 
     d = x - means[own]
     qd = d * inverse
+    kappa = torch.where(count > 1, 1 / (others / count - (d * qd).sum(1)), 0.0)
+
+    # x - mu_c under the full inverse, plus kappa times its square along q d.
+    weighted = means * inverse
+    along = (x * qd).sum(1, keepdim=True) - qd @ means.T
+    distances = (
+        (x * inverse * x).sum(1, keepdim=True) - 2 * x @ weighted.T + (weighted * means).sum(1)
+    ) + kappa[:, None] * along.square()
+
+    # The own class once more: without the shot, f - mean is K/(K-1) d.
+    step = count / others
     dqd = (d * qd).sum(1)
-    growth = count * scale
-    kappa = torch.where(count > 1, growth / (1 - growth * dqd), 0.0)
-
-    mqx = x @ (means * inverse).T
-    mqd = qd @ means.T
-    mqm = (means * inverse * means).sum(1)
-    xqd = (x * qd).sum(1)
-    logits = mqx + kappa[:, None] * mqd * xqd[:, None]
-    logits -= 0.5 * (mqm + kappa[:, None] * mqd.square())
-
-    # The own class once more, with its mean moved.
-    mean = means[own] - d * scale[:, None]
-    mean_qd = (mean * qd).sum(1)
-    quadratic = (mean * inverse * mean).sum(1) + kappa * mean_qd.square()
-    linear = (mean * inverse * x).sum(1) + kappa * mean_qd * xqd
-    logits[torch.arange(len(x)), own] = linear - 0.5 * quadratic
-    ratio = (logits[:, :-1] - logits[:, -1:]) * (spectrum.samples - 1)
-    return torch.where(support.counts > 0, ratio, 0.0)
-
-
-def background(support: SupportSet) -> Tensor:
-    """(D,): the mean of a query that is of none of the taught classes.
-
-    Each class's discriminant is taken against it, so that a class without shots, whose own is 0,
-    competes on equal terms. Where every class has shots it cancels in the softmax.
-    """
-    taught = support.counts > 0
-    return support.means[taught].mean(0)
+    distances[torch.arange(len(x)), own] = step.square() * (dqd + kappa * dqd.square())
+    return 0.5 * (spectrum.samples - 1) * distances

@@ -12,9 +12,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from adapter.affinity import affinity, balance_weights
+from adapter.affinity import affinity, balance_weights, centred, zero_shot_logits
 from adapter.fit import Fit
-from adapter.gaussian import Spectrum, background, identity_precision, log_ratio_weights
+from adapter.gaussian import Spectrum, half_distances, identity_precision
 from adapter.support import SupportSet
 
 
@@ -46,36 +46,6 @@ class Reason:
     image_affinity: float
     text_affinity: float
     contribution: float
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """The Gaussian term, ready for queries: logits = features @ weights.T + bias.
-
-    Attributes:
-        precision: (D, D), P.
-        origin: (D,), the background's mean, against which each class is a likelihood ratio.
-        weights: (C, D); zero for a class without shots, whose log-ratio is 0.
-        bias: (C,), likewise.
-    """
-
-    precision: Tensor
-    origin: Tensor
-    weights: Tensor
-    bias: Tensor
-
-    @classmethod
-    def of(cls, precision: Tensor, origin: Tensor, means: Tensor, counts: Tensor) -> Gaussian:
-        """Prepare the discriminants of `means` (C, D); classes with a count of 0 get none."""
-        taught = counts > 0
-        weights, bias = log_ratio_weights(means, origin, precision)
-        return cls(
-            precision, origin, torch.where(taught[:, None], weights, 0.0), bias.where(taught, 0.0)
-        )
-
-    def logits(self, features: Tensor) -> Tensor:
-        """(B, C) for `features` (B, D): log N(f; mu_c, P) - log N(f; origin, P)."""
-        return features @ self.weights.T + self.bias
 
 
 @dataclass(frozen=True)
@@ -140,18 +110,17 @@ class Head:
     counts: Tensor
     means: Tensor
     fit: Fit
-    gaussian: Gaussian | None
+    precision: Tensor | None
 
     @classmethod
     def build(cls, support: SupportSet, fit: Fit) -> Head:
         """Prepare `support` for queries under the numbers of `fit`."""
-        gaussian = None
+        precision = None
         if fit.gaussian_weight > 0 and len(support.keys):
             if fit.gaussian_ridge is None:
                 precision = identity_precision(support)
             else:
                 precision = Spectrum.of(support).precision(fit.gaussian_ridge)
-            gaussian = Gaussian.of(precision, background(support), support.means, support.counts)
         return cls(
             labels=support.labels,
             classifier=support.classifier,
@@ -161,7 +130,7 @@ class Head:
             counts=support.counts,
             means=support.means,
             fit=fit,
-            gaussian=gaussian,
+            precision=precision,
         )
 
     def updated(
@@ -179,9 +148,6 @@ class Head:
         What a change of the cache needs before the next fit: a new shot counts at once, and
         nothing of size D^3 is computed on the answering path.
         """
-        gaussian = self.gaussian
-        if gaussian is not None:
-            gaussian = Gaussian.of(gaussian.precision, gaussian.origin, means, counts)
         return replace(
             self,
             labels=labels,
@@ -190,7 +156,6 @@ class Head:
             text_rows=text_rows,
             counts=counts,
             means=means,
-            gaussian=gaussian,
         )
 
     def score(self, features: Tensor, image: Hits, text: Hits) -> Scores:
@@ -201,17 +166,15 @@ class Head:
             image: what the image index found for f.
             text: what the text index found for q = unit(Img2TxtNet(f)); its rows are `texts`.
         """
-        fit = self.fit
-        zero_shot = features @ self.classifier.T
-        terms = {"zero_shot": fit.zero_shot_weight * self.logit_scale * zero_shot}
-        if fit.method == "full":
-            terms["class_offset"] = self._offsets.expand_as(zero_shot)
-            gaussian = self.gaussian
-            terms["gaussian"] = (
-                torch.zeros_like(zero_shot)
-                if gaussian is None
-                else fit.gaussian_weight * gaussian.logits(features)
-            )
+        zero_shot = zero_shot_logits(features, self.classifier, self.logit_scale)
+        if self.fit.method == "paper":
+            terms = {"zero_shot": zero_shot}
+        else:
+            terms = {
+                "zero_shot": centred(zero_shot) * self._zero_shot_weights,
+                "class_offset": self._offsets.expand_as(zero_shot),
+                "gaussian": self._gaussian_term(features),
+            }
         terms["image_cache"] = self._image_term(image, len(features))
         terms["text_cache"] = self._text_term(text, len(features))
         return Scores(self.labels, terms, image, text, self)
@@ -230,6 +193,20 @@ class Head:
         """(C,)."""
         offsets = [self.fit.offsets.get(label, 0.0) for label in self.labels]
         return self.classifier.new_tensor(offsets)
+
+    @cached_property
+    def _zero_shot_weights(self) -> Tensor:
+        """(C,): a class without shots has nothing but its name to go by."""
+        ones = torch.ones_like(self.counts, dtype=self.classifier.dtype)
+        return torch.where(self.counts > 0, self.fit.zero_shot_weight, ones)
+
+    def _gaussian_term(self, features: Tensor) -> Tensor:
+        """(B, C); 0 for classes without shots."""
+        if self.precision is None:
+            return features.new_zeros(len(features), len(self.labels))
+        distances = half_distances(features, self.means, self.precision)
+        nearness = self.fit.gaussian_weight * (self.fit.gaussian_origin - distances)
+        return torch.where(self.counts > 0, nearness, 0.0)
 
     @cached_property
     def _balance(self) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 
 from adapter.fit import Fit, Method
 from adapter.fitting import fit
-from adapter.head import Gaussian, Head
+from adapter.head import Head
 from adapter.networks import Networks
 from adapter.support import SupportSet
 
@@ -61,8 +61,6 @@ class CacheSnapshot:
 
 def moved(head: Head, device: torch.device) -> Head:
     """A head whose covariance is on `device`; `Head.updated` brings the rest."""
-    gaussian = head.gaussian
-    if gaussian is None:
+    if head.precision is None:
         return head
-    parts = (gaussian.precision, gaussian.origin, gaussian.weights, gaussian.bias)
-    return replace(head, gaussian=Gaussian(*(part.to(device) for part in parts)))
+    return replace(head, precision=head.precision.to(device))

@@ -8,17 +8,17 @@ import torch
 
 from adapter.gaussian import (
     Spectrum,
-    background,
+    half_distances,
     identity_precision,
     leave_one_out,
-    log_ratio_weights,
+    strangers,
 )
 from tests.adapter.support_sets import random_support
 
 
-def log_density(x: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> float:
-    """log N(x; mean, precision^-1) without its constant."""
-    return float(-0.5 * (x - mean) @ precision @ (x - mean))
+def half_distance(x: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> float:
+    """Half the squared Mahalanobis distance."""
+    return float(0.5 * (x - mean) @ precision @ (x - mean))
 
 
 @pytest.mark.parametrize("counts", [[2, 2], [3, 5, 4], [4, 0, 7, 2], [2, 1, 6]])
@@ -31,7 +31,6 @@ def test_leave_one_out_equals_refitting_without_the_shot(counts: list[int], ridg
     keys, targets = support.keys.numpy(), support.targets.numpy()
     width, total = keys.shape[1], len(keys)
     shrink = ridge * float(spectrum.eigenvalues.mean()) * np.eye(width)
-    origin = background(support).numpy()
     for i in range(total):
         if counts[targets[i]] < 2:
             continue
@@ -45,12 +44,10 @@ def test_leave_one_out_equals_refitting_without_the_shot(counts: list[int], ridg
         )
         precision = (total - 1) * np.linalg.inv(scatter + shrink)
         for c in range(len(counts)):
-            expected = 0.0
-            if counts[c] > 0:
-                expected = log_density(keys[i], means[c], precision) - log_density(
-                    keys[i], origin, precision
-                )
-            assert got[i, c] == pytest.approx(expected, rel=1e-8, abs=1e-8)
+            if counts[c] == 0:
+                continue
+            expected = half_distance(keys[i], means[c], precision)
+            assert got[i, c] == pytest.approx(expected, rel=1e-8)
 
 
 def test_precision_is_the_inverse_of_the_shrunken_covariance() -> None:
@@ -62,17 +59,16 @@ def test_precision_is_the_inverse_of_the_shrunken_covariance() -> None:
     torch.testing.assert_close(spectrum.precision(0.3) @ shrunken, torch.eye(12).double())
 
 
-def test_log_ratio_is_the_difference_of_two_log_densities() -> None:
+def test_half_distances_are_mahalanobis() -> None:
     support = random_support([4, 4, 4])
     precision = Spectrum.of(support).precision(0.1)
-    origin = background(support)
-    weights, bias = log_ratio_weights(support.means, origin, precision)
-    query = support.keys[0]
-    for c in range(3):
-        expected = log_density(
-            query.numpy(), support.means[c].numpy(), precision.numpy()
-        ) - log_density(query.numpy(), origin.numpy(), precision.numpy())
-        assert float(weights[c] @ query + bias[c]) == pytest.approx(expected)
+    found = half_distances(support.keys[:2], support.means, precision)
+    for b in range(2):
+        for c in range(3):
+            expected = half_distance(
+                support.keys[b].numpy(), support.means[c].numpy(), precision.numpy()
+            )
+            assert float(found[b, c]) == pytest.approx(expected)
 
 
 def test_identity_precision_gives_unit_spread_between_classes() -> None:
@@ -80,11 +76,20 @@ def test_identity_precision_gives_unit_spread_between_classes() -> None:
     scale = identity_precision(support)[0, 0]
     cosines = support.keys @ support.keys.T
     apart = cosines[~torch.eye(30, dtype=torch.bool)]
-    assert float((scale * apart).std()) == pytest.approx(1.0, rel=1e-6)
+    assert float((scale * apart).std(correction=0)) == pytest.approx(1.0, rel=1e-6)
+    assert strangers(support) == pytest.approx((float(apart.mean()), float(1 / scale)))
 
 
-def test_one_shot_in_all_leaves_a_finite_precision() -> None:
-    assert identity_precision(random_support([1])).isfinite().all()
+def test_shots_of_one_class_have_no_strangers_and_a_finite_precision() -> None:
+    support = random_support([3])
+    assert strangers(support) is None
+    assert identity_precision(support).isfinite().all()
+
+
+def test_two_shots_of_two_classes_spread_as_random_directions() -> None:
+    known = strangers(random_support([1, 1]))
+    assert known is not None
+    assert known[1] == pytest.approx(12**-0.5)
 
 
 def test_identical_shots_have_no_scatter() -> None:
