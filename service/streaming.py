@@ -97,7 +97,7 @@ class Reader:
     async def _stream(self, limit: int, kind: str, take: Callable[[bytes], None]) -> None:
         declared = self.request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
-            raise _too_large(kind, limit, f"{declared} bytes")
+            raise _too_large(kind, limit, declared)
         received = 0
         try:
             async with asyncio.timeout(self.timeout):
@@ -129,6 +129,8 @@ def parse_json(model: type[Model], data: bytes) -> Model:
         problems = error.errors(include_url=False, include_context=False)
     if problems[0]["type"] == "json_invalid":
         raise Problem("malformed", f"expected JSON, got a body that breaks: {problems[0]['msg']}")
+    # First what is unknown: a mistyped name explains the one that is missing.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     raise validation_problem(
         [
             {**problem, "msg": unknown_hint(model, str(problem["loc"][-1]))}

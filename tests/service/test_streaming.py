@@ -26,7 +26,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_reading() -> None:
     def chunks() -> Iterator[bytes]:
         yield from ()
 
-    with pytest.raises(Problem, match="expected at most 10 bytes, got 11 bytes") as refused:
+    with pytest.raises(Problem, match=r"at most 10 bytes, got 11$") as refused:
         read(take, chunks(), {"Content-Length": "11"}, stall=True)
     assert refused.value.kind == "body-too-large"
     assert "Connection" not in refused.value.headers
@@ -100,7 +100,7 @@ def test_what_is_no_json_is_malformed(data: bytes) -> None:
     ("data", "message"),
     [
         (b'{"labels": "a"}', r"field labels: unknown, did you mean label\?"),
-        (b'{"zzz": "a"}', "field zzz: unknown, expected one of label, caption"),
+        (b'{"zzz": "a"}', "field zzz: unknown, expected one of label"),
         (b'{"label": 5}', r"field label: expected a valid string, got 5"),
         (b"[]", "expected an object"),
         (b"null", "expected an object"),
