@@ -61,11 +61,14 @@ def to_store(shots: Sequence[NewShot], width: int) -> list[StoredShot]:
     """Check shots, one or more, and bring their keys to unit norm, on the CPU.
 
     Raises:
-        FeatureError: a feature of another width, zero, or not finite.
+        FeatureError: a feature, or a view, of another width, zero, or not finite.
         PromptError: a caption that cannot be stored.
     """
-    features = torch.stack([shot.feature.reshape(-1).float() for shot in shots]).cpu()
-    check_features(features, width, zero=False)
+    for shot in shots:
+        check_features(shot.feature[None], width, zero=False)
+        if shot.views is not None:
+            check_features(shot.views, width)
+    features = torch.stack([shot.feature.float() for shot in shots])
     keys = as_array(functional.normalize(features, dim=1))
     return [
         StoredShot(

@@ -25,6 +25,10 @@ def test_one_bad_shot_refuses_all() -> None:
     for bad in (torch.full((4,), float("nan")), torch.zeros(4)):
         with pytest.raises(FeatureError):
             to_store([good, NewShot(bad, "b")], 4)
+    with pytest.raises(FeatureError, match=r"width 4, got \(1, 5\)"):
+        to_store([good, NewShot(torch.ones(5), "b")], 4)
+    with pytest.raises(FeatureError, match=r"width 4, got \(2, 3\)"):
+        to_store([NewShot(torch.ones(4), "b", views=torch.ones(2, 3))], 4)
     with pytest.raises(FeatureError, match="width 5"):
         to_store([good], 5)
     with pytest.raises(PromptError):

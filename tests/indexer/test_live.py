@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from adapter.encoder import PixelEncoder
+from indexer import live
+from indexer.cache import Cache
+from indexer.memory import Memory
+from tests.indexer.helpers import WIDTH, directions, new_shots
+
+ENCODER = PixelEncoder()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    with Cache.open(tmp_path / "cache", ENCODER) as cache:
+        yield cache
+
+
+@pytest.mark.parametrize("change", ["add", "relabel", "forget", "put_class", "delete_class"])
+def test_a_change_that_memory_could_not_follow_counts_all_the_same(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The accelerator's memory is full, say, when the change is on disk already."""
+    ids = cache.add("ant", new_shots([1, 2, 3])).shot_ids
+    calls: dict[str, Callable[[], object]] = {
+        "add": lambda: cache.add("ant", new_shots([4])),
+        "relabel": lambda: cache.relabel(ids[0], "ant 2"),
+        "forget": lambda: cache.forget(ids[0]),
+        "put_class": lambda: cache.put_class("bee"),
+        "delete_class": lambda: cache.delete_class("ant"),
+    }
+
+    def fail(*arguments: object) -> None:
+        raise MemoryError("full")
+
+    with monkeypatch.context() as broken:
+        for name in ("add", "relabel", "forget", "put_class", "delete_class"):
+            broken.setattr(Memory, name, fail)
+        with pytest.raises(MemoryError):
+            calls[change]()
+    assert cache.version == 2
+    # The next change comes right after, before any answer.
+    cache.add("cow", new_shots([9]))
+    support = cache.support().support
+    info = cache.info()
+    assert (len(support.labels), len(support.keys)) == (info.classes, info.shots)
+    counts = [cache.class_info(label).shots for label in support.labels]
+    assert support.counts.tolist() == counts
+    scores = cache.classify(directions(2, seed=0))
+    assert scores.labels == support.labels
+    assert scores.image.similarity.shape == (2, info.shots)
+
+
+def test_many_changes_cost_one_update_of_the_head(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates: list[int] = []
+    state = Memory.state
+
+    def counted(memory: Memory, device: torch.device) -> object:
+        updates.append(len(memory))
+        return state(memory, device)
+
+    monkeypatch.setattr(Memory, "state", counted)
+    for seed in range(5):
+        cache.add("ant", new_shots([seed]))
+    cache.classify(directions(1, seed=0))
+    cache.classify(directions(1, seed=1))
+    assert updates == [5]
+
+
+def test_an_inexact_index_weighs_the_nearest_shots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "NEIGHBOURS", 4)
+    with Cache.open(tmp_path, ENCODER, index="faiss-ivf") as cache:
+        cache.add("ant", new_shots(range(30)))
+        cache.add("bee", new_shots(range(100, 130)))
+        scores = cache.classify(directions(3, seed=5))
+        rows = scores.image.rows
+        assert rows is not None
+        assert rows.shape == (3, 4)
+        best = scores.explain(0, 1)[0]
+        keys = cache.support().support.keys
+        nearest = (keys @ directions(3, seed=5)[0]).topk(4).indices.tolist()
+        assert best.row in nearest
+        assert cache.info().text_index == "faiss-flat"
+
+
+def test_a_fit_of_another_program_is_made_again(tmp_path: Path) -> None:
+    with Cache.open(tmp_path, ENCODER) as cache:
+        cache.add("ant", new_shots([1, 2]))
+        cache.refit()
+        cache._store.set_fit("full", '{"unknown number": 1}', 1)
+    with Cache.open(tmp_path, ENCODER) as cache:
+        assert cache.fitted_version == cache.version == 1
+        fit = cache.info().fit
+        assert fit is not None
+        assert fit.shots == 2
+        assert cache.classify(torch.zeros(1, WIDTH)).logits.shape == (1, 1)
