@@ -17,7 +17,7 @@ from rich.console import Console
 
 from service import __version__, flags, hints
 from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
-from service.output import show_verdict
+from service.output import show_facts, show_verdict
 from service.schemas import MAX_ADD_IMAGES
 from service.settings import Settings, SettingsError, load_settings
 
@@ -33,6 +33,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 done, but some images were "
     "skipped.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
 index_app = typer.Typer(
@@ -140,27 +141,83 @@ def add(
 
 
 @index_app.command("build")
-@flags.settings_flags(flags.CACHE)
+@flags.settings_flags(flags.BUILD)
 def build(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder for each class, a CSV or JSONL (path, label, caption), a CoOp split "
+            help="A folder for each class, a CSV or JSONL of path, label and caption, a CoOp split "
             "file, or a zip of any of these."
         ),
     ],
-    cache: Annotated[Path, typer.Argument(help="Folder of the cache to make.")],
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache; one that is there grows.")],
     views: Annotated[int, typer.Option(help="Views that a key is the mean of.", min=1)] = 10,
     batch: Annotated[int, typer.Option(help="Images encoded together.", min=1)] = 64,
+    split: Annotated[
+        str | None, typer.Option(help="Part of a source that has several; train if not given.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad image.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
     **given: Any,
 ) -> None:
     """Encode labelled images into a cache.
 
-    A bad image is reported and skipped; the exit code is 3 then. An interrupted build leaves no
-    cache; the same command goes on where it stopped.
+    A bad image is named and skipped, and the exit code is 3 then. An interrupted build leaves no
+    half cache; the same command goes on where it stopped.
     """
+    settings = _settings(given)
+    from service.indexing import FAILURES, build_index
+
+    with _failing(*FAILURES):
+        report = build_index(
+            source,
+            cache,
+            settings,
+            views=views,
+            batch=batch,
+            split=split,
+            strict=strict,
+            progress=not quiet,
+        )
+    typer.echo(f"{cache}: {report.added} images added, {report.skipped} known already")
+    for image in report.bad:
+        typer.echo(f"skipped {image.name}: {image.reason}", err=True)
+    if report.bad:
+        typer.echo(f"{len(report.bad)} images were skipped", err=True)
+        raise typer.Exit(IN_PART)
+
+
+@index_app.command("info")
+def info(
+    cache: Annotated[Path, typer.Argument(help="Folder of the cache.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what is in a cache; it may be in use."""
+    from service.indexing import FAILURES, index_facts
+
+    with _failing(*FAILURES):
+        facts = index_facts(cache)
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        show_facts(Console(), facts)
+
+
+@app.command()
+@flags.settings_flags(("cache", *flags.MODEL))
+def demo(
+    images: Annotated[Path, typer.Option(help="Folder for the demo's images.")] = Path("var/demo"),
+    **given: Any,
+) -> None:
+    """Make the demo: a cache of drawings, and images to try it with. Does nothing twice."""
+    settings = _settings(given)
+    from service.indexing import FAILURES, demo_exists, make_demo
+
+    if demo_exists(settings.cache, images):
+        return
+    typer.echo(f"Preparing the demo: a cache in {settings.cache}, images in {images} ...")
+    with _failing(*FAILURES):
+        make_demo(settings, images)
 
 
 def _settings(given: dict[str, Any]) -> Settings:
@@ -209,3 +266,7 @@ def _taught(added: Added) -> str:
         f"{added.label}: {new} new{f', {known} known already' if known else ''}; "
         f"{added.shots_in_class} in the class (cache version {added.cache_version})"
     )
+
+
+if __name__ == "__main__":
+    app()

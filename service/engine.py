@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import torch
 
-from adapter.encoder import Encoder, load_encoder
+from adapter.encoder import Encoder
 from adapter.images import ImageLimits
 from indexer.cache import Added, Cache
 from indexer.keys import key_of_views
@@ -28,6 +28,7 @@ from service.batching import Job, Worker
 from service.bodies import Given, Lesson
 from service.errors import Problem, busy
 from service.images import Preparation, Prepared
+from service.indexing import encoder_of
 from service.jobs import Questions, Task, Teaching
 from service.metrics import Metrics
 from service.refit import Refitter
@@ -160,13 +161,7 @@ class Engine:
     def _load(self) -> None:
         settings = self.settings
         try:
-            encoder = self._encoder or load_encoder(
-                settings.model,
-                settings.pretrained,
-                device=settings.device,
-                precision=settings.precision,
-                cache_dir=settings.weights_dir,
-            )
+            encoder = self._encoder or encoder_of(settings)
             cache = Cache.open(
                 settings.cache,
                 encoder,

@@ -13,7 +13,15 @@ from service.settings import Settings
 
 ALL = tuple(Settings.model_fields)
 MODEL = ("model", "pretrained", "device", "precision", "weights_dir")
-CACHE = (*MODEL, "method", "templates", "index")
+BUILD = (
+    *MODEL,
+    "method",
+    "templates",
+    "index",
+    "max_image_bytes",
+    "max_image_pixels",
+    "decode_threads",
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,8 +52,8 @@ def _parameter(name: str) -> inspect.Parameter:
     shown = field.default if field.default is not PydanticUndefined else None
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=field.description,
-        show_default=False if shown is None else str(shown),
+        help=f"{field.description}{'' if shown is None else f' [default: {shown}]'}",
+        show_default=False,
         rich_help_panel="Settings (also XMADAPTER_... in the environment)",
     )
     annotation = Annotated[field.annotation | None, option]  # type: ignore[name-defined]

@@ -155,5 +155,6 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
             lines.append(problem["msg"].removeprefix("Value error, "))
             continue
         source = f"--{name.replace('_', '-')}" if name in given else variable(name)
-        lines.append(f"{source}: {problem['msg']}, got {problem['input']!r}")
+        message = problem["msg"].replace("Input should be", "expected")
+        lines.append(f"{source}: {message}, got {problem['input']!r}")
     return "; ".join(lines)

@@ -141,8 +141,8 @@ def test_a_shot_is_forgotten(service: Service) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
 @pytest.mark.parametrize("shot_id", [UNKNOWN, "x", "%00", "a%2Fb", "💥", "x" * 5000])
 def test_an_unknown_shot(taught: Service, method: str, shot_id: str) -> None:
-    body = {"json": {"label": "red"}} if method == "PATCH" else {}
-    response = taught.http.request(method, f"/cache/shots/{shot_id}", **body)
+    body = {"label": "red"} if method == "PATCH" else None
+    response = taught.http.request(method, f"/cache/shots/{shot_id}", json=body)
     assert response.status_code == 404
     # A slash makes it another address.
     kind = "not-found" if shot_id == "a%2Fb" else "unknown-shot"
