@@ -27,7 +27,7 @@ class Fit:
         image_sharpness: beta_I.
         text_sharpness: beta_T.
         zero_shot_weight: on CLIP's own logits of the classes that have shots; 1 in the paper.
-            Those of a class without shots always count once.
+            Those of a class with a name alone always count once.
         image_weight: on the balanced evidence of the image cache.
         text_weight: on the balanced evidence of the text cache.
         gaussian_weight: on the Gaussian term; 0 switches it off.

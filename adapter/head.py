@@ -196,9 +196,9 @@ class Head:
 
     @cached_property
     def _zero_shot_weights(self) -> Tensor:
-        """(C,): a class without shots has nothing but its name to go by."""
-        ones = torch.ones_like(self.counts, dtype=self.classifier.dtype)
-        return torch.where(self.counts > 0, self.fit.zero_shot_weight, ones)
+        """(C,)."""
+        weights = self.classifier.new_tensor([1.0, self.fit.zero_shot_weight])
+        return weights[(self.counts > 0).long()]
 
     def _gaussian_term(self, features: Tensor) -> Tensor:
         """(B, C); 0 for classes without shots."""

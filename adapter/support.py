@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -63,3 +63,20 @@ class SupportSet:
         sums = self.classifier.new_zeros(self.classifier.shape)
         sums.index_add_(0, self.targets, self.keys)
         return sums / self.counts.clamp(min=1).unsqueeze(1)
+
+    def only(self, classes: Tensor) -> SupportSet:
+        """The support set of some classes, (C,) bool; those left out must have no shots.
+
+        Raises:
+            ValueError: a class that would be left out has shots.
+        """
+        if bool((self.counts[~classes] > 0).any()):
+            raise ValueError("expected only classes without shots to be left out, got some with")
+        places = classes.cumsum(0) - 1
+        labels = [label for label, kept in zip(self.labels, classes.tolist(), strict=True) if kept]
+        return replace(
+            self,
+            labels=tuple(labels),
+            classifier=self.classifier[classes],
+            targets=places[self.targets],
+        )

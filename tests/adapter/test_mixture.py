@@ -1,0 +1,183 @@
+"""The online mixture: what it must find in shots that are made to hold it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+from adapter.fit import Fit
+from adapter.fitting import fit
+from adapter.head import Head, Hits
+from adapter.mixture import OFFSET_RIDGE, PRIOR_WEIGHTS, WEIGHT_RIDGE, calibrate, combine
+from adapter.networks import Networks
+from adapter.support import SupportSet
+from tests.adapter.support_sets import random_support
+
+WIDTH = 32
+
+
+def clusters(
+    counts: list[int], *, names_mean_something: bool = True, noise: float = 0.8, seed: int = 0
+) -> tuple[SupportSet, torch.Tensor, torch.Tensor]:
+    """A support set, and 40 queries a class with their labels.
+
+    Classes spread along the first half of the dimensions; pictures of one class differ among
+    themselves along the second half, four times as much. Names point at their class, or anywhere.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def randn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    classes = len(counts)
+    scale = torch.cat([torch.full((WIDTH // 2,), noise), torch.full((WIDTH // 2,), 4 * noise)])
+    centres = torch.cat([3 * randn(classes, WIDTH // 2), torch.zeros(classes, WIDTH // 2)], dim=1)
+
+    def pictures(targets: torch.Tensor) -> torch.Tensor:
+        return normalize(centres[targets] + scale * randn(len(targets), WIDTH), dim=1)
+
+    targets = torch.repeat_interleave(torch.arange(classes), torch.tensor(counts))
+    blur = randn(classes, WIDTH)
+    classifier = normalize(centres + 2 * blur if names_mean_something else blur, dim=1)
+    support = SupportSet(
+        labels=tuple(f"part {c}" for c in range(classes)),
+        classifier=classifier,
+        logit_scale=20.0,
+        keys=pictures(targets),
+        targets=targets,
+        texts=classifier,
+        text_rows=targets,
+    )
+    truth = torch.arange(classes).repeat_interleave(40)
+    return support, pictures(truth), truth
+
+
+def accuracy(
+    support: SupportSet, numbers: Fit, queries: torch.Tensor, truth: torch.Tensor
+) -> float:
+    """Of the head under `numbers`."""
+    networks = Networks.initial(WIDTH)
+    with torch.no_grad():
+        texts = networks.meta_net(support.texts)
+        mapped = networks.img2txt_net(queries)
+    scores = Head.build(support, numbers).score(
+        queries, Hits(queries @ support.keys.T), Hits(mapped @ texts.T)
+    )
+    return float((scores.logits.argmax(1) == truth).double().mean())
+
+
+def test_names_that_mean_nothing_lose_their_weight() -> None:
+    nonsense, _, _ = clusters([8] * 6, names_mean_something=False)
+    sense, _, _ = clusters([8] * 6)
+    networks = Networks.initial(WIDTH)
+    assert fit(nonsense, networks).zero_shot_weight < 0.1
+    assert fit(sense, networks).zero_shot_weight > 0.3
+
+
+def test_the_gaussian_term_whitens_directions_that_do_not_matter() -> None:
+    support, queries, truth = clusters([12] * 6, names_mean_something=False, noise=2.0)
+    numbers = fit(support, Networks.initial(WIDTH))
+    without = Fit(**{**numbers.__dict__, "gaussian_weight": 0.0})
+    gain = accuracy(support, numbers, queries, truth) - accuracy(support, without, queries, truth)
+    assert gain > 0.05
+
+
+@pytest.mark.parametrize("names_mean_something", [True, False])
+def test_more_shots_answer_better(names_mean_something: bool) -> None:
+    found = []
+    for shots in (1, 4, 16):
+        each = []
+        for seed in range(3):
+            support, queries, truth = clusters(
+                [shots] * 6, names_mean_something=names_mean_something, seed=seed, noise=2.0
+            )
+            numbers = fit(support, Networks.initial(WIDTH))
+            each.append(accuracy(support, numbers, queries, truth))
+        found.append(np.mean(each))
+    assert found[0] < found[1] < found[2]
+
+
+def test_reported_accuracy_is_that_of_heads_without_the_shot() -> None:
+    support, _, _ = clusters([5] * 4, noise=1.2)
+    numbers = fit(support, Networks.initial(WIDTH))
+    right = 0.0
+    for i in range(len(support.keys)):
+        rest = torch.arange(len(support.keys)) != i
+        others = SupportSet(
+            labels=support.labels,
+            classifier=support.classifier,
+            logit_scale=support.logit_scale,
+            keys=support.keys[rest],
+            targets=support.targets[rest],
+            texts=support.texts,
+            text_rows=support.text_rows[rest],
+        )
+        right += accuracy(others, numbers, support.keys[i : i + 1], support.targets[i : i + 1])
+    # The ridge and the mean count of the whole set stay while a shot is out: a shot on the very
+    # border may fall to the other side.
+    assert numbers.accuracy == pytest.approx(right / len(support.keys), abs=0.051)
+
+
+def test_classes_with_a_name_alone_stay_in_the_running() -> None:
+    support, queries, truth = clusters([8, 8, 8, 0, 0, 0, 0], noise=0.6)
+    numbers = fit(support, Networks.initial(WIDTH))
+    untaught = truth >= 3
+    zero_shot = (queries @ support.classifier.T).argmax(1)
+    before = float((zero_shot[untaught] == truth[untaught]).double().mean())
+    after = accuracy(support, numbers, queries[untaught], truth[untaught])
+    assert before > 0.9
+    assert after > before - 0.05
+    assert accuracy(support, numbers, queries[~untaught], truth[~untaught]) > 0.8
+
+
+@pytest.mark.parametrize(
+    "counts", [[0, 0], [1], [5], [1, 0], [5, 0, 0], [1, 1], [1, 1, 0], [2, 1], [1, 7, 0, 2]]
+)
+@pytest.mark.parametrize("method", ["paper", "full"])
+def test_every_state_of_a_young_cache_has_finite_answers(counts: list[int], method: str) -> None:
+    support, queries, _ = clusters(counts)
+    numbers = fit(support, Networks.initial(WIDTH), "paper" if method == "paper" else "full")
+    networks = Networks.initial(WIDTH)
+    with torch.no_grad():
+        mapped = networks.img2txt_net(queries) @ networks.meta_net(support.texts).T
+    hits = Hits(queries @ support.keys.T), Hits(mapped)
+    scores = Head.build(support, numbers).score(queries, *hits)
+    assert scores.logits.isfinite().all()
+    assert Fit.from_json(numbers.to_json()) == numbers
+
+
+def test_equal_shots_under_different_labels_do_no_harm() -> None:
+    support = random_support([3, 3], width=WIDTH, dtype=torch.float32)
+    same = SupportSet(**{**support.__dict__, "keys": support.keys[:1].repeat(6, 1)})
+    numbers = fit(same, Networks.initial(WIDTH))
+    assert all(np.isfinite(value) for value in numbers.offsets.values())
+    assert np.isfinite(numbers.gaussian_weight)
+
+
+def test_calibration_finds_the_temperature_of_calibrated_logits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(4000, 5, generator=generator)
+    targets = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+    assert calibrate(logits / 3, targets).temperature == pytest.approx(3.0, rel=0.1)
+    assert calibrate(logits / 3, targets, most=0.5).temperature <= 0.5 + 1e-6
+
+
+def test_combined_weights_are_where_the_slope_is_zero() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 50, 3, generator=generator, dtype=torch.float64)
+    targets = torch.randint(3, (50,), generator=generator)
+    weights, offsets = combine(logits, targets)
+    log_w = weights.log().requires_grad_()
+    b = offsets.clone().requires_grad_()
+    fused = torch.einsum("s,src->rc", log_w.exp(), logits) + b
+    loss = cross_entropy(fused, targets, reduction="sum")
+    prior = torch.tensor(PRIOR_WEIGHTS, dtype=torch.float64).log()
+    loss = loss + 0.5 * WEIGHT_RIDGE * (log_w - prior).square().sum()
+    loss = loss + 0.5 * OFFSET_RIDGE * b.square().sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert log_w.grad is not None
+    assert b.grad is not None
+    assert float(log_w.grad.abs().max()) < 1e-2
+    assert float(b.grad.abs().max()) < 1e-2
