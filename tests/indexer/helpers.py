@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from adapter.encoder import PixelEncoder
-from indexer.cache import NewShot
+from indexer.cache import Cache, NewShot
+from indexer.records import Floats, Origin, StoredShot
 
 WIDTH = PixelEncoder().width
+STORE_WIDTH = 8
+ORIGIN = Origin("pixel-encoder", "f" * 64, STORE_WIDTH, '{"size": [32, 32]}', ("a photo of a {}.",))
 
 
 def directions(count: int, seed: int, width: int = WIDTH) -> Tensor:
@@ -37,6 +42,23 @@ def new_shots(seeds: Sequence[int], near: int | None = None) -> list[NewShot]:
     return [new_shot(seed, near) for seed in seeds]
 
 
+def near(direction: int) -> Tensor:
+    """(1, D): a unit query that belongs to the shots that are `near` the same."""
+    return functional.normalize(new_shot(500, near=direction).feature[None], dim=1)
+
+
+def best(cache: Cache, queries: Tensor) -> list[str]:
+    """The label of each query."""
+    scores = cache.classify(queries)
+    return [scores.labels[column] for column in scores.logits.argmax(1).tolist()]
+
+
+def teach_three(cache: Cache) -> None:
+    """Three classes of six shots, well apart."""
+    for number, label in enumerate(["ant", "bee", "cow"]):
+        cache.add(label, new_shots(range(100 * number, 100 * number + 6), near=number))
+
+
 def png(colour: tuple[int, int, int], seed: int = 0, edge: int = 40) -> bytes:
     """A PNG of about this colour, different for each seed."""
     rng = np.random.default_rng(seed)
@@ -44,3 +66,35 @@ def png(colour: tuple[int, int, int], seed: int = 0, edge: int = 40) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
     return stream.getvalue()
+
+
+def unit(seed: int) -> Floats:
+    """(STORE_WIDTH,), of norm 1."""
+    array: Floats = directions(1, seed, STORE_WIDTH)[0].numpy()
+    return array
+
+
+def stored_shot(seed: int, caption: str | None = None) -> StoredShot:
+    """A shot of its own bytes, for a store of `ORIGIN`."""
+    return StoredShot(hashlib.sha256(str(seed).encode()).hexdigest(), unit(seed), caption)
+
+
+Files = dict[str, bytes | str]
+
+
+def as_folder(root: Path, files: Files) -> Path:
+    """Write files below `root / "source"`, which is returned."""
+    for name, content in files.items():
+        path = root / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return root / "source"
+
+
+def as_zip(root: Path, files: Files) -> Path:
+    """Write the same files into `root / "source.zip"`, which is returned."""
+    path = root / "source.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
