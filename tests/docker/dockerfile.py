@@ -49,4 +49,5 @@ def image_environment() -> dict[str, str]:
 
 def copied() -> list[str]:
     """The paths of the repository that go into the image."""
-    return [source for rest in rests("COPY") for source in rest.split()[:-1]]
+    words = [word for rest in rests("COPY") for word in rest.split()[:-1]]
+    return [word for word in words if not word.startswith("--")]
