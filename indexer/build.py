@@ -9,11 +9,12 @@ is there already is extended in place.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,8 @@ def build(
             opened.refit()
     report = builder.report
     if empty:
-        shutil.rmtree(work)
+        if work != cache:
+            shutil.rmtree(work)
         first = report.bad[0]
         raise SourceError(
             f"none of {len(samples)} images can be used; the first is {first.name}: {first.reason}"
@@ -171,8 +173,10 @@ class _Builder:
         """Take all samples, in their order."""
         waiting: list[_Prepared] = []
         # None: shown on a terminal only.
-        with tqdm(total=len(samples), unit="image", disable=None if progress else True) as bar:
-            for outcome in map(self._told_apart, self._prepared(samples, threads)):
+        bar = tqdm(total=len(samples), unit="image", disable=None if progress else True)
+        # Closed at once, and with it the threads, when an error ends the loop.
+        with bar, contextlib.closing(self._prepared(samples, threads)) as outcomes:
+            for outcome in map(self._told_apart, outcomes):
                 bar.update()
                 if isinstance(outcome, _Known):
                     self.skipped += 1
@@ -186,7 +190,7 @@ class _Builder:
         if waiting:
             self._commit(waiting)
 
-    def _prepared(self, samples: Sequence[Sample], threads: int) -> Iterator[_Outcome]:
+    def _prepared(self, samples: Sequence[Sample], threads: int) -> Generator[_Outcome, None, None]:
         """Each sample, read and cropped by threads that run one batch ahead at most."""
         pool = ThreadPoolExecutor(threads, "xmadapter-decode")
         ahead: deque[Future[_Outcome]] = deque()

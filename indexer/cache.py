@@ -185,7 +185,12 @@ class Cache:
         """What is in the cache."""
         image, text = self._live.kinds
         return replace(
-            info_of(self._store), index=image, text_index=text, networks=self._networks_file
+            info_of(self._store),
+            fit=self._live.fit,
+            fitted_version=self.fitted_version,
+            index=image,
+            text_index=text,
+            networks=self._networks_file,
         )
 
     # Changing

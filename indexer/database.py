@@ -60,7 +60,7 @@ CREATE TABLE extras (
     thumbnail BLOB
 ) STRICT;
 CREATE TABLE fits (
-    method TEXT PRIMARY KEY,
+    name TEXT PRIMARY KEY,
     version INTEGER NOT NULL,
     json TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

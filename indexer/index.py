@@ -62,7 +62,7 @@ class KeyIndex(Protocol):
 
 
 class Rows:
-    """A NumPy array that grows by doubling, and whose rows are removed by swapping."""
+    """A NumPy array that grows by doubling."""
 
     def __init__(self, dtype: type[np.generic], *shape: int) -> None:
         self._buffer: NDArray[Any] = np.zeros((0, *shape), dtype)
@@ -91,6 +91,12 @@ class Rows:
         """Let the last row take the place of this one."""
         check_row(row, self._count)
         self._buffer[row] = self._buffer[self._count - 1]
+        self._count -= 1
+
+    def close_up(self, row: int) -> None:
+        """Remove a row and keep the order of the others."""
+        check_row(row, self._count)
+        self.view[row:-1] = self.view[row + 1 :]
         self._count -= 1
 
 

@@ -86,9 +86,12 @@ def stored_method(store: Store) -> Method:
     return cast(Method, store.meta("method") or DEFAULT_METHOD)
 
 
-def stored_fit(store: Store, method: Method) -> tuple[Fit | None, int | None]:
-    """The last numbers and the version that they saw; None for both if there are none to use."""
-    found = store.fit(method)
+def stored_fit(store: Store, name: str) -> tuple[Fit | None, int | None]:
+    """The last numbers of this name and the version that they saw; None if there are none to use.
+
+    The name is the method's, with the checksum of the networks where these are trained.
+    """
+    found = store.fit(name)
     if found is None:
         return None, None
     text, version = found

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adapter.encoder import Encoder
-from adapter.fit import Method
+from adapter.fit import Fit, Method
 from adapter.head import Head, Hits, Scores
 from indexer.centroids import image_centroids
 from indexer.errors import EmptyCache
@@ -20,7 +20,7 @@ from indexer.index import IndexKind, KeyIndex, make_index
 from indexer.info import stored_fit
 from indexer.keys import TextKeys
 from indexer.memory import Memory
-from indexer.opening import check_features, load_networks
+from indexer.opening import check_features, file_checksum, load_networks
 from indexer.store import Store
 
 NEIGHBOURS = 1024
@@ -53,6 +53,8 @@ class Live:
         self._encoder = encoder
         self._kind: IndexKind = index
         # A module moves in place, so there are two: fits run on the CPU.
+        # Numbers fitted with other networks are other numbers.
+        self._fit_name = method if networks is None else f"{method} {file_checksum(networks)}"
         self._networks = load_networks(networks, encoder.width)
         self._on_device = load_networks(networks, encoder.width).to(encoder.device)
         self._memory = self._load()
@@ -75,6 +77,11 @@ class Live:
         memory = self._memory
         return memory.image.kind, memory.texts.index.kind
 
+    @property
+    def fit(self) -> Fit:
+        """The numbers in use. From any thread."""
+        return self._head.fit
+
     @contextlib.contextmanager
     def in_step(self, version: int) -> Iterator[None]:
         """Mirror, in the `memory` of before, a change that is on disk by now.
@@ -90,7 +97,7 @@ class Live:
     def score(self, features: Tensor) -> Scores:
         """Score unit query features (B, D). Raises EmptyCache or FeatureError."""
         memory = self.memory
-        if not memory.labels:
+        if not memory.class_count:
             raise EmptyCache(f"the cache {self._store.folder} has no class yet: teach it one first")
         features = features.to(self._encoder.device, torch.float32)
         check_features(features, self._encoder.width)
@@ -112,13 +119,13 @@ class Live:
         """
         if fitted.version < self.fitted_version:
             return
-        self._store.set_fit(self.method, fitted.fit.to_json(), fitted.version)
+        self._store.set_fit(self._fit_name, fitted.fit.to_json(), fitted.version)
         self._use(fitted)
 
     def _start_head(self) -> None:
         """Answer with the stored numbers, or fit them where there are none."""
         snapshot = self.snapshot()
-        numbers, version = stored_fit(self._store, self.method)
+        numbers, version = stored_fit(self._store, self._fit_name)
         if numbers is None or version is None:
             self.install(snapshot.fit())
         else:

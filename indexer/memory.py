@@ -18,18 +18,6 @@ from indexer.keys import TextKeys
 from indexer.records import ClassRow, Floats, ShotRows
 
 
-@dataclass
-class _Class:
-    """A class and the sum of its keys, in double so that adding and taking away leave no trace."""
-
-    id: int
-    label: str
-    prompts: tuple[str, ...] | None
-    feature: Floats
-    total: np.ndarray
-    count: int = 0
-
-
 @dataclass(frozen=True)
 class State:
     """What `Head.updated` wants to know; shapes as in `SupportSet`."""
@@ -54,8 +42,13 @@ class Memory:
         self.width = width
         self.image = image
         self.texts = texts
-        self._classes: list[_Class] = []
+        self._classes: list[ClassRow] = []
         self._place: dict[str, int] = {}
+        # By class: its row of the classifier, its shots, and the sum of their keys, in double so
+        # that adding and taking away leave no trace.
+        self._classifier = Rows(np.float32, width)
+        self._counts = Rows(np.int64)
+        self._totals = Rows(np.float64, width)
         self._ids: list[str] = []
         self._row_of: dict[str, int] = {}
         self._targets = Rows(np.int64)
@@ -77,12 +70,17 @@ class Memory:
         self._ids = list(shots.ids)
         self._row_of = {shot_id: at for at, shot_id in enumerate(shots.ids)}
         self.image.add(torch.tensor(shots.keys))
-        for at, each in enumerate(self._classes):
-            own = shots.keys[targets == at]
-            each.count, each.total = len(own), own.sum(0, dtype=np.float64)
+        self._counts.view[:] = np.bincount(targets, minlength=len(self._classes))
+        for at in np.unique(targets).tolist():
+            self._totals.view[at] = shots.keys[targets == at].sum(0, dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def class_count(self) -> int:
+        """C."""
+        return len(self._classes)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,10 +91,6 @@ class Memory:
         """Whether there is such a class."""
         return label in self._place
 
-    def prompts(self, label: str) -> tuple[str, ...] | None:
-        """A class's own prompts."""
-        return self._classes[self._place[label]].prompts
-
     def shot_ids(self, rows: Iterable[int]) -> list[str]:
         """The shots at these rows of the image index."""
         return [self._ids[row] for row in rows]
@@ -106,11 +100,13 @@ class Memory:
         at = self._place.get(row.label)
         if at is None:
             self._place[row.label] = len(self._classes)
-            total = np.zeros(self.width)
-            self._classes.append(_Class(row.id, row.label, row.prompts, row.feature, total))
+            self._classes.append(row)
+            self._classifier.append(row.feature[None])
+            self._counts.append(np.array([0]))
+            self._totals.append(np.zeros((1, self.width)))
             return
-        known = self._classes[at]
-        known.prompts, known.feature = row.prompts, row.feature
+        self._classes[at] = row
+        self._classifier.view[at] = row.feature
         swapped = self.texts.replace(-row.id, row.feature)
         if swapped is not None:
             first, second = swapped
@@ -137,7 +133,6 @@ class Memory:
             caption_feature: (D,), of a caption that no other shot has.
         """
         at = self._place[label]
-        each = self._classes[at]
         own = self._own_text(at)
         text_row = self.texts.acquire(*((caption, caption_feature) if caption > 0 else own))
         self._row_of[shot_id] = len(self._ids)
@@ -146,29 +141,29 @@ class Memory:
         self._captions.append(np.array([caption]))
         self._text_rows.append(np.array([text_row]))
         self.image.add(torch.tensor(key[None]))
-        each.count += 1
-        each.total += key
+        self._counts.view[at] += 1
+        self._totals.view[at] += key
 
     def relabel(self, shot_id: str, label: str) -> None:
         """Move a shot to another class that there is."""
         row = self._row_of[shot_id]
         key = self.image.key(row).numpy()
-        old, new = self._classes[self._targets.view[row]], self._classes[self._place[label]]
-        self._targets.view[row] = self._place[label]
-        for each, sign in ((old, -1), (new, 1)):
-            each.count += sign
-            each.total += sign * key
+        old, new = int(self._targets.view[row]), self._place[label]
+        self._targets.view[row] = new
+        for at, sign in ((old, -1), (new, 1)):
+            self._counts.view[at] += sign
+            self._totals.view[at] += sign * key
         if self._captions.view[row] < 0:
             text_row = int(self._text_rows.view[row])
-            self._text_rows.view[row] = self.texts.acquire(*self._own_text(self._place[label]))
+            self._text_rows.view[row] = self.texts.acquire(*self._own_text(new))
             self._release(text_row)
 
     def forget(self, shot_id: str) -> None:
         """Remove a shot; the last row takes its place."""
         row = self._row_of.pop(shot_id)
-        each = self._classes[self._targets.view[row]]
-        each.count -= 1
-        each.total -= self.image.key(row).numpy()
+        at = int(self._targets.view[row])
+        self._counts.view[at] -= 1
+        self._totals.view[at] -= self.image.key(row).numpy()
         text_row = int(self._text_rows.view[row])
         last = self._ids.pop()
         if last != shot_id:
@@ -186,18 +181,18 @@ class Memory:
         for shot_id in self.shot_ids(own.tolist()):
             self.forget(shot_id)
         del self._classes[at]
+        for column in (self._classifier, self._counts, self._totals):
+            column.close_up(at)
         self._place = {each.label: place for place, each in enumerate(self._classes)}
         self._targets.view[self._targets.view > at] -= 1
 
     def state(self, device: torch.device) -> State:
         """All of it but the keys, copied to `device`."""
-        counts = np.array([each.count for each in self._classes], dtype=np.int64)
-        totals = self._stacked([each.total for each in self._classes])
-        means = totals / np.maximum(counts, 1)[:, None]
-        classifier = self._stacked([each.feature for each in self._classes])
+        counts = self._counts.view
+        means = self._totals.view / np.maximum(counts, 1)[:, None]
         return State(
             labels=self.labels,
-            classifier=torch.tensor(classifier, dtype=torch.float32, device=device),
+            classifier=torch.tensor(self._classifier.view, device=device),
             targets=torch.tensor(self._targets.view, device=device),
             text_rows=torch.tensor(self._text_rows.view, device=device),
             counts=torch.tensor(counts, device=device),
@@ -226,6 +221,3 @@ class Memory:
         if moved is not None:
             rows = self._text_rows.view
             rows[rows == moved] = text_row
-
-    def _stacked(self, rows: list[np.ndarray]) -> np.ndarray:
-        return np.stack(rows) if rows else np.zeros((0, self.width))

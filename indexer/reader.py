@@ -187,11 +187,11 @@ class Reader:
             row = connection.execute(f"{_CLASS} WHERE c.id = ?", (wanted,)).fetchone()
         return _class_info(row)
 
-    def fit(self, method: str) -> tuple[str, int] | None:
-        """The numbers last fitted for this method, as JSON, and the version they saw."""
-        query = "SELECT json, version FROM fits WHERE method = ?"
+    def fit(self, name: str) -> tuple[str, int] | None:
+        """The numbers last fitted under this name, as JSON, and the version they saw."""
+        query = "SELECT json, version FROM fits WHERE name = ?"
         with self._database.reading() as connection:
-            row = connection.execute(query, (method,)).fetchone()
+            row = connection.execute(query, (name,)).fetchone()
         return None if row is None else (str(row[0]), int(row[1]))
 
     def derived_file(self, name: str) -> DerivedFile | None:

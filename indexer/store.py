@@ -157,11 +157,11 @@ class Store(Reader):
         with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def set_fit(self, method: str, text: str, version: int) -> None:
-        """Keep the numbers fitted for a method on the shots of `version`."""
+    def set_fit(self, name: str, text: str, version: int) -> None:
+        """Keep numbers, as JSON, that were fitted to the shots of `version`."""
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO fits VALUES (?, ?, ?)", (method, version, text)
+                "INSERT OR REPLACE INTO fits VALUES (?, ?, ?)", (name, version, text)
             )
 
     def set_derived_file(self, name: str, file: DerivedFile) -> None:

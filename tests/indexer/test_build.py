@@ -218,6 +218,18 @@ def test_nothing_usable_leaves_nothing_behind(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
+def test_a_cache_that_is_there_outlives_a_source_of_bad_images(
+    tmp_path: Path, target: Path, encoder: CountingEncoder
+) -> None:
+    with Cache.open(target, encoder) as cache:
+        cache.put_class("a name alone")
+    (tmp_path / "source" / "red").mkdir(parents=True)
+    (tmp_path / "source" / "red" / "a.jpg").write_text("no image")
+    with pytest.raises(SourceError, match="none of 1 images"):
+        build(tmp_path / "source", target, encoder)
+    assert cache_info(target).classes == 1
+
+
 def test_an_interrupted_build_leaves_no_cache_and_continues(
     source: Path, target: Path, encoder: CountingEncoder
 ) -> None:

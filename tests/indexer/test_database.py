@@ -12,6 +12,7 @@ from indexer.errors import (
     CacheDamaged,
     CacheMismatch,
     CacheMissing,
+    CacheUnwritable,
 )
 from indexer.reader import FILE
 from indexer.records import StoredShot
@@ -85,6 +86,19 @@ def test_a_file_that_another_program_locks_is_busy(
     other.close()
     impatient.put_class("cat", None, unit(0))
     impatient.close()
+
+
+def test_a_full_disk_acknowledges_nothing_and_loses_nothing(store: Store) -> None:
+    store.add("cat", [shot(1)], feature=unit(0))
+    connection = store._database._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(CacheUnwritable, match="full"):
+        store.add("cat", [shot(seed) for seed in range(2, 500)])
+    assert (store.counts(), store.version) == ((1, 1), 1)
+    connection.execute("PRAGMA max_page_count = 100000")
+    store.add("cat", [shot(2)])
+    assert (store.counts(), store.version) == ((1, 2), 2)
 
 
 def test_what_is_forgotten_is_overwritten_on_disk(store: Store, tmp_path: Path) -> None:

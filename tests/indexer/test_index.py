@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from indexer.errors import IndexUnavailable
 from indexer.faiss_index import FaissIvfIndex, gpu_unavailable, train
-from indexer.index import IndexKind, KeyIndex, NumpyIndex, make_index
+from indexer.index import IndexKind, KeyIndex, NumpyIndex, Rows, make_index
 
 WIDTH = 16
 # Sums of 16 products of float32 below 1, in whatever order a kind adds them up: a few ulp of 1.
@@ -210,6 +210,20 @@ def test_any_order_of_adds_and_removes_leaves_what_numpy_has(
         assert_holds(index, reference.keys())
     else:
         assert len(index) == 0
+
+
+def test_rows_grow_swap_and_close_up() -> None:
+    rows = Rows(np.int64)
+    rows.append(np.array([1, 2, 3]))
+    rows.append(np.array([4, 5]))
+    rows.remove(1)
+    assert rows.view.tolist() == [1, 5, 3, 4]
+    rows.close_up(1)
+    assert rows.view.tolist() == [1, 3, 4]
+    rows.close_up(2)
+    assert rows.view.tolist() == [1, 3]
+    with pytest.raises(IndexError):
+        rows.close_up(2)
 
 
 def test_of_equal_keys_the_reference_gives_the_lower_row_first() -> None:

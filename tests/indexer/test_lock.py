@@ -21,8 +21,13 @@ time.sleep(60)
 
 def test_a_second_holder_is_refused_until_the_first_lets_go(tmp_path: Path) -> None:
     first = FolderLock(tmp_path)
-    with pytest.raises(CacheBusy, match="stop that one"):
-        FolderLock(tmp_path)
+    # Twice: a refused attempt must not loosen what the first holds.
+    for _ in range(2):
+        with pytest.raises(CacheBusy, match="stop that one"):
+            FolderLock(tmp_path)
+    attempt = [sys.executable, "-c", HOLD, str(tmp_path)]
+    refused = subprocess.run(attempt, capture_output=True, text=True, check=False)
+    assert "CacheBusy" in refused.stderr
     first.release()
     first.release()
     FolderLock(tmp_path).release()
