@@ -45,6 +45,7 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
     )
     app.state.engine = engine
     app.state.metrics = metrics
+    app.state.calls = [call for router in ROUTERS for call in router.routes]
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Around, metrics=metrics)

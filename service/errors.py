@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapter.images import (
@@ -229,7 +230,15 @@ def _http_problem(request: Request, error: HTTPException) -> Problem:
     if error.status_code == 404:
         return Problem("not-found", f"{shown(where)}: the calls are listed at /docs")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        detail = f"{shown(where)}: expected {allowed or 'another method'}"
-        return Problem("method-not-allowed", detail, headers=error.headers)
+        allowed = _allowed(request) or (error.headers or {}).get("Allow", "")
+        detail = f"{shown(where)}: expected {allowed}"
+        return Problem("method-not-allowed", detail, headers={"Allow": allowed})
     return Problem("malformed", str(error.detail))
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the address; the framework names those of the first call that it finds."""
+    calls: Iterable[APIRoute] = request.app.state.calls
+    path = request.scope["path"]
+    found = [call.methods or () for call in calls if call.path_regex.match(path)]
+    return ", ".join(sorted({method for methods in found for method in methods}))

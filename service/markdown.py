@@ -28,6 +28,7 @@ def page(document: Schema) -> str:
             for method, path, call in _calls(document)
             if tag["name"] in call["tags"]
         ]
+    parts.append(_problems(document))
     return "\n".join(parts)
 
 
@@ -95,16 +96,39 @@ def _field(name: str, schema: Schema) -> str:
 
 
 def _answers(call: Schema, document: Schema) -> list[str]:
-    rows = ["| status | |", "|---|---|"]
     parts: list[str] = []
+    errors: list[str] = []
     for status, answer in call["responses"].items():
-        kinds = ", ".join(f"`{kind}`" for kind in answer.get("content", {}))
-        rows.append(f"| {status} | {answer['description']} {kinds} |")
-        media = answer.get("content", {}).get("application/json")
-        if media and not parts:
-            shown = json.dumps(example(media["schema"], document), indent=2, ensure_ascii=False)
-            parts.append(f"```json\n{shown}\n```\n")
-    return [*rows, "", *parts]
+        content = answer.get("content", {})
+        if "application/problem+json" in content:
+            errors.append(status)
+            continue
+        kinds = ", ".join(f"`{kind}`" for kind in content)
+        parts.append(f"{status}, {kinds}: {answer['description']}\n")
+        if "application/json" in content and not any("```" in part for part in parts):
+            value = example(content["application/json"]["schema"], document)
+            parts.append(f"```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```\n")
+    return [*parts, f"Errors: {', '.join(errors)}.\n"] if errors else parts
+
+
+def _problems(document: Schema) -> str:
+    rows = [
+        f"| {kind['status']} | `{kind['type']}` | {kind['title']} |"
+        for kind in document["x-problem-types"]
+    ]
+    shown = json.dumps(
+        example({"$ref": "#/components/schemas/ProblemDocument"}, document), indent=2
+    )
+    return "\n".join(
+        [
+            "## Errors\n",
+            f"```json\n{shown}\n```\n",
+            "| status | type | title |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def example(schema: Schema, document: Schema) -> Any:

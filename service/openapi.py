@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from service.errors import KINDS, TYPE_PREFIX
 from service.schemas import (
     AddBody,
     BatchBody,
@@ -74,6 +75,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["x-problem-types"] = [
+        {"type": TYPE_PREFIX + name, "status": kind.status, "title": kind.title}
+        for name, kind in KINDS.items()
+    ]
     return document
 
 

@@ -251,14 +251,19 @@ class ShotPage(BaseModel):
     """A page of shots."""
 
     shots: list[Shot]
-    next_cursor: str | None = Field(description="For the next page; null on the last.")
+    next_cursor: str | None = Field(
+        description="For the next page; null on the last.", examples=[None]
+    )
 
 
 class ClassInfo(BaseModel):
     """One class."""
 
     label: str = Field(examples=[LABEL])
-    prompts: list[str] | None = Field(description="Its own; null: the templates with its label.")
+    prompts: list[str] | None = Field(
+        description="Its own; null: the templates with its label.",
+        examples=[["a photo of a truck", "a lorry on a road"]],
+    )
     shots: int = Field(examples=[4])
     created: datetime = Field(examples=[CREATED])
 
@@ -273,7 +278,9 @@ class ClassPage(BaseModel):
     """A page of classes."""
 
     classes: list[ClassInfo]
-    next_cursor: str | None = Field(description="For the next page; null on the last.")
+    next_cursor: str | None = Field(
+        description="For the next page; null on the last.", examples=[None]
+    )
 
 
 class ShotDeleted(BaseModel):
@@ -299,7 +306,7 @@ class EncoderInfo(BaseModel):
         description="Equal where features may be compared with each other.", examples=[SHA256]
     )
     width: int = Field(description="Numbers of an embedding.", examples=[512])
-    notice: str | None = Field(description="What to know about this model.")
+    notice: str | None = Field(description="What to know about this model.", examples=[None])
 
 
 class AdapterInfo(BaseModel):
@@ -310,7 +317,9 @@ class AdapterInfo(BaseModel):
         description="The numbers that were fitted to the shots; null before the first fit.",
         examples=[{"method": "full", "image_sharpness": 5.0, "image_weight": 0.4}],
     )
-    networks: str | None = Field(description="File of trained networks; null for untrained ones.")
+    networks: str | None = Field(
+        description="File of trained networks; null for untrained ones.", examples=[None]
+    )
 
 
 class CacheState(BaseModel):
@@ -343,7 +352,7 @@ class Version(BaseModel):
     python: str = Field(examples=["3.11.7"])
     torch: str = Field(examples=["2.11.0"])
     model: str | None = Field(description="Null until it is loaded.", examples=[MODEL])
-    notice: str | None = Field(description="What to know about the model that is serving.")
+    notice: str | None = Field(description="What to know about this model.", examples=[None])
 
 
 def unknown_hint(model: type[BaseModel], name: str) -> str:

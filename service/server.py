@@ -1,23 +1,26 @@
-"""A process that serves: its socket, its lock, its signals, what it prints, how it ends."""
+"""A process that serves: its socket, its lock, its signals, what it prints, how it ends.
+
+What is heavy is imported once address and cache are this process's own: that they are not is
+then told at once, and not after torch.
+"""
 
 from __future__ import annotations
 
 import errno
 import signal
 import socket
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
-import uvicorn
-from fastapi import FastAPI
-
-from adapter.encoder import Encoder, EncoderError
-from indexer.errors import CacheError, IndexUnavailable
 from service import hints, logs
-from service.app import create_app
-from service.engine import Engine
 from service.lock import CacheLocked, cache_lock
 from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from adapter.encoder import Encoder
+    from service.engine import Engine
 
 BACKLOG = 2048
 
@@ -35,6 +38,7 @@ def serve(settings: Settings, encoder: Encoder | None = None) -> None:
     logs.configure(settings.log_format)
     with closing(listen(settings.host, settings.port)) as listener, ExitStack() as held:
         url = hints.address(settings.host, listener.getsockname()[1])
+        logs.event("starting", url=url, model=settings.model, cache=settings.cache)
         try:
             held.enter_context(cache_lock(settings.cache, f"xmadapter serve on {url}"))
         except CacheLocked as error:
@@ -71,8 +75,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, url: str) -> None:
+    import uvicorn
+
+    from service.app import create_app
+
     app = create_app(settings, encoder)
-    server = uvicorn.Server(_config(app, settings))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=round(settings.request_timeout) + 1,
+    )
+    server = uvicorn.Server(config)
     engine: Engine = app.state.engine
 
     def started(outcome: Future[None]) -> None:
@@ -87,22 +103,18 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
-    failure = engine.started.exception() if engine.started.done() else None
+    if engine.started.done():
+        _raise_failure(engine.started.exception())
+
+
+def _raise_failure(failure: BaseException | None) -> None:
+    from adapter.encoder import EncoderError
+    from indexer.errors import CacheError, IndexUnavailable
+
     if isinstance(failure, EncoderError | CacheError | IndexUnavailable | SettingsError):
         raise ServeError(str(failure)) from failure
     if failure is not None:
         raise failure
-
-
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=round(settings.request_timeout) + 1,
-    )
 
 
 def announce(engine: Engine, url: str) -> None:

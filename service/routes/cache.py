@@ -68,6 +68,7 @@ IdempotencyKey = Annotated[
 @router.post(
     "/add",
     summary="Teach",
+    response_description="Taught, and on disk.",
     status_code=201,
     responses={
         200: {"model": Added, "description": "All the images were there already."},
@@ -88,6 +89,8 @@ async def add(
     On disk when it is answered. A label not seen before makes a class. The same bytes under the
     same label again give the shot that is there; under another label they are a conflict, unless
     `relabel` is true.
+
+        curl -F label=truck -F image=@1.jpg -F image=@2.jpg http://127.0.0.1:8000/cache/add
     """
     lesson = await read_lesson(reader)
     work = engine.add(lesson, relabel=query.relabel, key=idempotency_key)
@@ -103,7 +106,7 @@ async def add(
     )
 
 
-@router.get("", summary="See the cache", responses=problems())
+@router.get("", summary="See the cache", response_description="Its state.", responses=problems())
 def read_cache(engine: ReadyEngine, _: Annotated[NoQuery, Query()]) -> CacheState:
     """How much it holds, its version, and what answers are made with."""
     info = engine.cache.info()

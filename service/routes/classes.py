@@ -34,7 +34,9 @@ Label = Annotated[
 ]
 
 
-@router.get("", summary="List classes", responses=problems())
+@router.get(
+    "", summary="List classes", response_description="A page of them.", responses=problems()
+)
 def list_classes(engine: ReadyEngine, query: Annotated[ListQuery, Query()]) -> ClassPage:
     """The classes, oldest first."""
     page = engine.cache.classes(query.limit, query.cursor)
@@ -42,7 +44,12 @@ def list_classes(engine: ReadyEngine, query: Annotated[ListQuery, Query()]) -> C
     return ClassPage(classes=classes, next_cursor=page.next_cursor)
 
 
-@router.get("/{label:label}", summary="Read a class", responses=problems(404))
+@router.get(
+    "/{label:label}",
+    summary="Read a class",
+    response_description="The class.",
+    responses=problems(404),
+)
 def read_class(engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]) -> ClassInfo:
     """One class."""
     return ClassInfo.model_validate(engine.cache.class_info(label), from_attributes=True)
@@ -51,6 +58,7 @@ def read_class(engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]
 @router.put(
     "/{label:label}",
     summary="Name or describe a class",
+    response_description="The class as it is now.",
     responses={
         201: {"model": ClassChanged, "description": "A new class."},
         **problems(400, 413, 415),
@@ -68,6 +76,8 @@ async def put_class(
     """Make a class without images, or change its prompts.
 
     A class with only a name is answered zero-shot, from its prompts alone.
+
+        curl -X PUT http://127.0.0.1:8000/classes/truck
     """
     given = await reader.json(ClassBody, SMALL_BODY, optional=True)
     work = engine.change(lambda cache: (cache.put_class(label, given.prompts), cache.version))
@@ -76,7 +86,12 @@ async def put_class(
     return ClassChanged.model_validate({**vars(info), "cache_version": version})
 
 
-@router.delete("/{label:label}", summary="Forget a class", responses=problems(404))
+@router.delete(
+    "/{label:label}",
+    summary="Forget a class",
+    response_description="It is gone, with its shots.",
+    responses=problems(404),
+)
 async def delete_class(
     request: Request, engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]
 ) -> ClassDeleted:

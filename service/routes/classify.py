@@ -63,6 +63,7 @@ IMAGES = body(
 @router.post(
     "/classify",
     summary="Classify one image",
+    response_description="The answer.",
     responses=problems(400, 408, 409, 413, 415),
     openapi_extra=ONE_IMAGE,
 )
@@ -76,6 +77,8 @@ async def classify(
 
     The image is the raw body (the fast way), the form field `image`, or base64 in JSON; a ready
     `embedding` does too. The terms of a class add up to its logit.
+
+        curl -F image=@photo.jpg http://127.0.0.1:8000/classify
     """
     given = await read_image(reader)
     timeout = engine.settings.request_timeout
@@ -93,6 +96,7 @@ async def classify(
 @router.post(
     "/classify/batch",
     summary="Classify several images",
+    response_description="The answers, in order.",
     responses=problems(400, 408, 409, 413, 415),
     openapi_extra=IMAGES,
 )
@@ -105,6 +109,8 @@ async def classify_batch(
     """Up to 128 images in one call, answered in their order.
 
     An image that cannot be used has an `error` in its place; the others are answered.
+
+        curl -F image=@a.jpg -F image=@b.jpg http://127.0.0.1:8000/classify/batch
     """
     given = await read_images(reader)
     timeout = engine.settings.request_timeout

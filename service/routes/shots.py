@@ -34,7 +34,9 @@ SMALL_BODY = 2**20
 ShotId = Annotated[str, Path(description="As /cache/add gave it.")]
 
 
-@router.get("", summary="List shots", responses=problems(404))
+@router.get(
+    "", summary="List shots", response_description="A page of them.", responses=problems(404)
+)
 def list_shots(engine: ReadyEngine, query: Annotated[ShotsQuery, Query()]) -> ShotPage:
     """The shots, oldest first; of one class with `label`."""
     page = engine.cache.shots(query.label, query.limit, query.cursor)
@@ -42,7 +44,9 @@ def list_shots(engine: ReadyEngine, query: Annotated[ShotsQuery, Query()]) -> Sh
     return ShotPage(shots=shots, next_cursor=page.next_cursor)
 
 
-@router.get("/{shot_id}", summary="Read a shot", responses=problems(404))
+@router.get(
+    "/{shot_id}", summary="Read a shot", response_description="The shot.", responses=problems(404)
+)
 def read_shot(engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]) -> Shot:
     """One shot."""
     return Shot.model_validate(engine.cache.shot(shot_id), from_attributes=True)
@@ -69,6 +73,7 @@ def shot_image(engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query
 @router.patch(
     "/{shot_id}",
     summary="Relabel a shot",
+    response_description="The shot as it is now.",
     responses=problems(400, 404, 413, 415),
     openapi_extra=body({JSON: schema("ShotPatch")}),
 )
@@ -86,7 +91,12 @@ async def change_shot(
     return ShotChanged.model_validate({**vars(info), "cache_version": version})
 
 
-@router.delete("/{shot_id}", summary="Forget a shot", responses=problems(404))
+@router.delete(
+    "/{shot_id}",
+    summary="Forget a shot",
+    response_description="It is gone.",
+    responses=problems(404),
+)
 async def forget_shot(
     request: Request, engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]
 ) -> ShotDeleted:

@@ -17,20 +17,22 @@ from service.schemas import Health, Version
 router = APIRouter(tags=["status"])
 
 
-@router.get("/healthz", summary="Alive")
+@router.get("/healthz", summary="Alive", response_description="It is.")
 async def healthz() -> Health:
     """The process answers. It says nothing about the model: see /readyz."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Ready", responses={503: problems()[503]})
+@router.get(
+    "/readyz", summary="Ready", response_description="It is.", responses={503: problems()[503]}
+)
 async def readyz(engine: ReadyEngine) -> Health:
     """The model is loaded and warm, and the cache is open."""
     assert engine.ready
     return Health(status="ok")
 
 
-@router.get("/version", summary="What is running")
+@router.get("/version", summary="What is running", response_description="This.")
 async def version(request: Request) -> Version:
     """The versions of the parts, and the model that serves."""
     engine: Engine = request.app.state.engine

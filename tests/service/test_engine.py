@@ -27,8 +27,14 @@ def encoder() -> SlowEncoder:
 @pytest.fixture
 def held(tmp_path: Path, encoder: SlowEncoder) -> Iterator[Service]:
     """One whose device can be held up; it knows red and green."""
-    settings = {"max_batch": 4, "max_queue": 6, "max_queue_bytes": 4000, "max_request_bytes": 4000}
-    with serving(tmp_path / "cache", encoder=encoder, **settings) as made:
+    with serving(
+        tmp_path / "cache",
+        encoder=encoder,
+        max_batch=4,
+        max_queue=6,
+        max_queue_bytes=4000,
+        max_request_bytes=4000,
+    ) as made:
         assert made.teach("red", picture(RED)).status_code == 201
         assert made.teach("green", picture(GREEN)).status_code == 201
         made.settle()

@@ -1,0 +1,110 @@
+"""What is around every request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.metrics import Metrics
+from service.middleware import Around, CallerGone, request_id_of
+
+
+async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(scope["state"]["request_id"])(scope, receive, send)
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ValueError("a secret")
+
+
+async def half(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise ValueError("too late")
+
+
+async def gone(scope: Scope, receive: Receive, send: Send) -> None:
+    raise CallerGone
+
+
+async def cut(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ClientDisconnect
+
+
+def call(app: ASGIApp, metrics: Metrics | None = None) -> list[Message]:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is read")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/x",
+        "headers": [(b"x-request-id", b"mine")],
+    }
+    asyncio.run(Around(app, metrics or Metrics())(scope, receive, send))
+    return sent
+
+
+def fields(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    found: dict[str, Any] = caplog.records[-1].fields  # type: ignore[attr-defined]
+    return found
+
+
+def test_a_request_is_one_line_of_log_and_one_more_in_the_metrics(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    with caplog.at_level(logging.INFO, "xmadapter"):
+        start, body = call(fine, metrics)
+    assert body["body"] == b"mine"
+    assert (b"x-request-id", b"mine") in start["headers"]
+    assert len(caplog.records) == 1
+    line = fields(caplog)
+    assert line.pop("ms") >= 0
+    assert line == {"method": "GET", "path": "/x", "status": 200, "request_id": "mine"}
+    assert 'route="unmatched",status="200"} 1.0' in metrics.text().decode()
+
+
+def test_an_unexpected_error_is_a_problem_without_a_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "xmadapter"):
+        start, body = call(broken)
+    assert start["status"] == 500
+    assert (b"content-type", b"application/problem+json") in start["headers"]
+    assert b"secret" not in body["body"]
+    assert b"mine" in body["body"]
+    assert "a secret" in caplog.text
+    assert fields(caplog)["status"] == 500
+
+
+def test_an_error_in_the_middle_of_an_answer_is_the_servers_to_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(ValueError, match="too late"):
+        call(half)
+    assert "too late" in caplog.text
+
+
+@pytest.mark.parametrize("app", [gone, cut])
+def test_a_caller_who_has_gone_is_no_error(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "xmadapter"):
+        assert call(app) == []
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert fields(caplog)["status"] == 499
+
+
+def test_ids() -> None:
+    assert request_id_of("abc") == "abc"
+    assert request_id_of("abc\n") != "abc\n"
+    assert request_id_of(None) != request_id_of(None)

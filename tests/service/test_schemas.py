@@ -1,0 +1,56 @@
+"""What goes over the wire."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from service.schemas import (
+    BatchClassification,
+    ClassifyQuery,
+    Failure,
+    NoQuery,
+    Verdict,
+    unknown_hint,
+)
+
+
+def test_unknown_names_get_a_hint() -> None:
+    assert unknown_hint(ClassifyQuery, "top-k") == "unknown, did you mean top_k?"
+    assert unknown_hint(NoQuery, "x") == "unknown, none is taken"
+    with pytest.raises(ValidationError, match="topk: unknown, did you mean top_k"):
+        ClassifyQuery.model_validate({"topk": 1})
+
+
+def test_a_batch_tells_verdicts_from_failures() -> None:
+    verdict = {
+        "label": None,
+        "confidence": 0.1,
+        "unknown": True,
+        "predictions": [],
+        "neighbors": [],
+    }
+    problem = {"type": "t", "title": "t", "status": 422, "detail": "d", "request_id": "r", "x": 1}
+    batch = BatchClassification.model_validate(
+        {
+            "results": [verdict, {"error": problem}],
+            "cache_version": 1,
+            "model": "m",
+            "request_id": "r",
+        }
+    )
+    first, second = batch.results
+    assert isinstance(first, Verdict)
+    assert isinstance(second, Failure)
+    assert second.error.model_dump()["x"] == 1
+
+
+@pytest.mark.parametrize("module", ["service.schemas", "service.client", "service.cli"])
+def test_what_talks_to_a_service_needs_nothing_heavy(module: str) -> None:
+    heavy = ("torch", "numpy", "fastapi", "uvicorn", "faiss", "PIL", "indexer")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
