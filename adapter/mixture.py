@@ -25,13 +25,16 @@ from adapter.networks import Networks
 from adapter.selection import SHARPNESSES, Entries, leave_one_out_evidence, scorable_rows
 from adapter.support import SupportSet
 
-PRIOR_WEIGHTS = (0.7, 0.7, 0.3, 0.3)
+PRIOR_WEIGHTS = (0.7, 1.0, 0.1, 0.1)
 """Of zero-shot, Gaussian, image and text cache, each at its own best temperature."""
 WEIGHT_RIDGE = 1.0
 """Strength of that prior, on the logarithm of a weight."""
 OFFSET_RIDGE = 2.0
-TEMPERATURE_PRIOR = 0.05
-"""Keeps a temperature finite where it alone separates the shots perfectly."""
+GAUSSIAN_PRIOR = 2.0
+"""How strongly a Gaussian term is held to logits of unit spread: a handful of left-out shots
+undervalues it."""
+CACHE_PRIOR = 0.05
+"""Likewise; this little keeps a temperature finite where it alone separates the shots."""
 MOST_CACHE_WEIGHT = 50.0
 """Where all affinities are tiny, nothing sensible is found by blowing them up."""
 ITERATIONS = 100
@@ -88,8 +91,28 @@ def fit_mixture(support: SupportSet, networks: Networks) -> Fit:
     with_shots = support.only(taught)
     left_out = _single_shots(with_shots) or _several_shots(with_shots, networks)
     if bool(taught.all()):
-        return left_out.fit
+        return _levelled(left_out.fit, support)
     return _beside_names(support, left_out, with_shots)
+
+
+def name_levels(support: SupportSet) -> Tensor:
+    """(C,): the mean zero-shot logit of each name over the shots, every class counting once.
+
+    A name that means nothing to CLIP gets much the same logit from every picture, often a low one.
+    Less this level, it neither loses nor wins everywhere.
+    """
+    means = centred(zero_shot_logits(support.means, support.classifier, support.logit_scale))
+    return means[support.counts > 0].mean(0)
+
+
+def _levelled(fit: Fit, support: SupportSet) -> Fit:
+    """`fit`, whose zero-shot term is less the level of each name, with that in its offsets."""
+    levels = (fit.zero_shot_weight * name_levels(support)).tolist()
+    offsets = {
+        label: fit.offsets.get(label, 0.0) - level
+        for label, level in zip(support.labels, levels, strict=True)
+    }
+    return replace(fit, offsets=offsets)
 
 
 def _beside_names(support: SupportSet, left_out: LeftOut, with_shots: SupportSet) -> Fit:
@@ -125,10 +148,12 @@ def _several_shots(support: SupportSet, networks: Networks) -> LeftOut:
     targets = support.targets[rows]
     zero_shot = zero_shot_logits(support.keys, support.classifier, support.logit_scale)
     # The zero-shot classifier holds no shot: it is calibrated on all of them.
-    temperature = calibrate(zero_shot, support.targets).temperature
-    names = Source(centred(zero_shot)[rows], temperature, loss=0.0)
+    names = calibrate(centred(zero_shot) - name_levels(support), support.targets)
+    names = replace(names, raw=names.raw[rows])
     gaussian = _best(
-        calibrate(-leave_one_out(support, spectrum, ridge)[rows], targets, ridge)
+        calibrate(
+            -leave_one_out(support, spectrum, ridge)[rows], targets, ridge, prior=GAUSSIAN_PRIOR
+        )
         for ridge in RIDGES
     )
     # A shot at the median distance from the rest of its class has a Gaussian term of 0.
@@ -161,9 +186,9 @@ def _several_shots(support: SupportSet, networks: Networks) -> LeftOut:
     return LeftOut(fit, fused - weights[0] * logits[0], rows)
 
 
-SINGLE_GAUSSIAN_WEIGHT = 1.0
+SINGLE_GAUSSIAN_WEIGHT = 0.7
 """On distances in units of what is typical between pictures that do not belong together."""
-SINGLE_CACHE_WEIGHT = 1.0
+SINGLE_CACHE_WEIGHT = 0.7
 """Tip-Adapter's own start of alpha: the shots are part of the answer, and of its reasons."""
 
 
@@ -178,7 +203,8 @@ def _single_shots(support: SupportSet) -> LeftOut | None:
     if len(rows) and not single_class and not Spectrum.of(support).degenerate:
         return None
     zero_shot = zero_shot_logits(support.keys, support.classifier, support.logit_scale)
-    temperature = 1.0 if single_class else calibrate(zero_shot, support.targets).temperature
+    levelled = centred(zero_shot) - name_levels(support)
+    temperature = 1.0 if single_class else calibrate(levelled, support.targets).temperature
     distances = half_distances(support.keys, support.means, identity_precision(support))
     # Without itself, a shot is K/(K-1) times as far from the mean of its class.
     counts = support.counts[support.targets].to(distances.dtype)
@@ -200,7 +226,12 @@ def _single_shots(support: SupportSet) -> LeftOut | None:
 
 
 def calibrate(
-    raw: Tensor, targets: Tensor, setting: float = 0.0, most: float = float("inf")
+    raw: Tensor,
+    targets: Tensor,
+    setting: float = 0.0,
+    *,
+    most: float = float("inf"),
+    prior: float = CACHE_PRIOR,
 ) -> Source:
     """Find the factor t > 0 that minimises the cross-entropy of t * raw, over e^-7 to e^7.
 
@@ -211,6 +242,7 @@ def calibrate(
         targets: (R,) int64.
         setting: handed on.
         most: the largest factor allowed.
+        prior: strength of a prior on the logarithm of the logits' spread, around 0.
     """
     columns = centred(raw)
     spread = float(columns.square().mean().sqrt()) or 1.0
@@ -222,8 +254,8 @@ def calibrate(
         log_p = (factor * scaled).log_softmax(1)
         loss = -log_p.gather(1, targets[:, None]).sum()
         slope = factor * ((log_p.exp() * scaled).sum(1) - own).sum()
-        prior = TEMPERATURE_PRIOR * point[0] ** 2
-        return float(loss) + prior, np.array([float(slope) + 2 * TEMPERATURE_PRIOR * point[0]])
+        slope_of_prior = 2 * prior * point[0]
+        return float(loss) + prior * point[0] ** 2, np.array([float(slope) + slope_of_prior])
 
     highest = min(7.0, float(np.log(most * spread)))
     start = np.array([min(0.0, highest)])
@@ -275,6 +307,6 @@ def _cache_source(support: SupportSet, queries: Tensor, entries: Entries, rows: 
     """A cache's evidence at the sharpness that alone predicts the left-out labels best."""
     evidence = leave_one_out_evidence(queries, entries, support.counts, SHARPNESSES, rows=rows)
     return _best(
-        calibrate(raw, support.targets[rows], sharpness, MOST_CACHE_WEIGHT)
+        calibrate(raw, support.targets[rows], sharpness, most=MOST_CACHE_WEIGHT, prior=CACHE_PRIOR)
         for raw, sharpness in zip(evidence, SHARPNESSES, strict=True)
     )

@@ -9,24 +9,27 @@ fewest pictures go wrong.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
 import torch
+from scipy.stats import t as student_t
 from torch import Tensor
 
 ZERO_SHOT_WEIGHTS = (1.0, 0.5, 0.0)
 """On the names of the taught classes; those of the others have 1. 0 for names that mean nothing."""
 EVIDENCE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 """On all that the shots say; with 0 it is CLIP's own zero-shot answer."""
-FALSE_ALARM_COST = 1.0
-"""To take a picture of an untaught class for a taught one, against the reverse."""
-MOST_NAMES_PER_CLASS = 3.0
+FALSE_ALARM_COST = 0.5
+"""Of a stranger taken for a taught class, against a member that is missed. Half, since pictures of
+the classes that have a name alone have that name to go to, and are easier than these strangers."""
+MOST_NAMES_PER_CLASS = 10.0
 """Untaught classes count as asked about as often as taught ones, up to this many for each."""
 SMOOTHING = 0.25
 """Width of the steps of the error rates, in standard deviations of the margins."""
-SINGLE_QUANTILE = 1.28
-"""With one shot a class there is no margin of members: one stranger in ten may pass."""
+STRANGERS_KEPT_OUT = 0.9
+"""With one shot a class no margin of members is known: one stranger in ten may pass."""
 CANDIDATES = 201
 
 
@@ -100,4 +103,7 @@ def _cautious(
         return 0.0 if single else -float(margins.median())
     best_untaught = torch.maximum(best_name, zero_shot.gather(1, own)[:, 0])
     strangers = taught.scatter(1, own, -torch.inf).max(1).values - best_untaught
-    return -float(strangers.mean() + SINGLE_QUANTILE * strangers.std(correction=0))
+    # The upper end of a prediction interval for one more stranger like these few.
+    quantile = float(student_t.ppf(STRANGERS_KEPT_OUT, len(strangers) - 1))
+    spread = float(strangers.std()) * math.sqrt(1 + 1 / len(strangers))
+    return -(float(strangers.mean()) + quantile * spread)
