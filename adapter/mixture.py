@@ -38,6 +38,10 @@ CACHE_PRIOR = 0.05
 MOST_CACHE_WEIGHT = 50.0
 """Where all affinities are tiny, nothing sensible is found by blowing them up."""
 ITERATIONS = 100
+SINGLE_GAUSSIAN_WEIGHT = 0.7
+"""With one shot a class: on distances in units of what is typical between strangers."""
+SINGLE_CACHE_WEIGHT = 0.7
+"""Likewise: the shots are part of the answer, and of its reasons."""
 
 
 @dataclass(frozen=True)
@@ -184,12 +188,6 @@ def _several_shots(support: SupportSet, networks: Networks) -> LeftOut:
         accuracy=float((fused.argmax(1) == targets).double().mean()),
     )
     return LeftOut(fit, fused - weights[0] * logits[0], rows)
-
-
-SINGLE_GAUSSIAN_WEIGHT = 0.7
-"""On distances in units of what is typical between pictures that do not belong together."""
-SINGLE_CACHE_WEIGHT = 0.7
-"""Tip-Adapter's own start of alpha: the shots are part of the answer, and of its reasons."""
 
 
 def _single_shots(support: SupportSet) -> LeftOut | None:

@@ -168,6 +168,7 @@ class Engine:
                 method=settings.method,
                 templates=read_templates(settings.templates),
                 index=settings.index,
+                networks=settings.networks,
             )
             limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
             size = encoder.preprocessing.size

@@ -109,9 +109,12 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
 
 def _raise_failure(failure: BaseException | None) -> None:
     from adapter.encoder import EncoderError
+    from adapter.networks import AdapterFileError
     from indexer.errors import CacheError, IndexUnavailable
 
-    if isinstance(failure, EncoderError | CacheError | IndexUnavailable | SettingsError):
+    if isinstance(
+        failure, EncoderError | AdapterFileError | CacheError | IndexUnavailable | SettingsError
+    ):
         raise ServeError(str(failure)) from failure
     if failure is not None:
         raise failure

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     index: Literal["auto", "numpy", "faiss-flat", "faiss-ivf", "faiss-gpu"] = Field(
         "auto", description="Kind of index; auto is exact, on the GPU where there is one."
     )
+    networks: Path | None = Field(
+        None,
+        description="File of trained networks (MetaNet, Img2TxtNet); untrained ones if not given.",
+    )
     max_image_bytes: int = Field(20 * MIB, ge=1, description="Largest image file, in bytes.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest image, in pixels.")
     max_request_bytes: int = Field(64 * MIB, ge=1, description="Largest request body, in bytes.")

@@ -75,6 +75,12 @@ def test_a_cache_of_another_model(tmp_path: Path) -> None:
         serve(settings(tmp_path), PixelEncoder())
 
 
+def test_networks_that_are_not_there(tmp_path: Path) -> None:
+    given = settings(tmp_path / "cache", networks=tmp_path / "none.safetensors")
+    with pytest.raises(ServeError, match=r"none\.safetensors"):
+        serve(given, PixelEncoder())
+
+
 def test_a_truncated_cache(tmp_path: Path) -> None:
     Cache.open(tmp_path, PixelEncoder()).close()
     path = tmp_path / "cache.sqlite3"
