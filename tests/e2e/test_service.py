@@ -12,6 +12,7 @@ import httpx
 
 from adapter.encoder import PixelEncoder
 from indexer.cache import Cache
+from service.client import Client
 from tests.e2e.process import CLI, PIXELS, Process, running
 from tests.service.serving import BLUE, GREEN, RED, eventually, picture
 
@@ -30,14 +31,17 @@ def test_taught_from_nothing_killed_and_still_knowing(tmp_path: Path) -> None:
         assert client.classify(picture(BLUE, mark=9)).label != "blue"
         four = client.add("blue", [picture(BLUE, mark=mark) for mark in range(4)])
         answer = client.classify(picture(BLUE, mark=9))
-        assert answer.label == "blue"
         assert answer.cache_version >= four.cache_version
+        assert answer.neighbors[0].shot_id in four.shot_ids
+        eventually(lambda: _fitted(client))
+        assert client.classify(picture(BLUE, mark=9)).label == "blue"
         process.signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     with (
         running(*PIXELS, cwd=tmp_path, cache=cache, log_format="json") as process,
         process.ready() as client,
     ):
+        eventually(lambda: _fitted(client))
         state = client.cache()
         assert (state.classes, state.shots, state.version) == (3, 12, four.cache_version)
         for label, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
@@ -53,7 +57,13 @@ def test_taught_from_nothing_killed_and_still_knowing(tmp_path: Path) -> None:
         assert process.wait() == 0
     events = [json.loads(line) for line in process.logged]
     assert {event["level"] for event in events} == {"info"}
-    assert [event["path"] for event in events if event["message"] == "request"].count("/cache") == 1
+    asked = [event["path"] for event in events if event["message"] == "request"]
+    assert asked.count("/classify") == 3
+
+
+def _fitted(client: Client) -> bool:
+    state = client.cache()
+    return state.fitted_version == state.version
 
 
 def _in_flight(process: Process, count: int) -> bool:

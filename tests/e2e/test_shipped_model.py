@@ -13,6 +13,7 @@ import pytest
 from adapter.drawings import DEMO_CLASSES, EXTRA_CLASS, demo_image
 from adapter.embedded import NOTICE, weights_path
 from tests.e2e.process import CLI, environment, running
+from tests.service.serving import eventually
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def test_what_it_prints_can_be_copied(tmp_path: Path, examples: Path) -> None:
         assert taught["label"] == EXTRA_CLASS
         assert taught["shots_in_class"] == 4
         assert any(NOTICE in line for line in process.printed)
+        eventually(lambda: client.cache().fitted_version == client.cache().version)
         typed = [*CLI, "classify", str(examples / "teach" / EXTRA_CLASS / "0.png"), "--json"]
         found = json.loads(_python(typed, process.url, tmp_path))
         assert found["label"] == EXTRA_CLASS

@@ -87,9 +87,10 @@ def test_answers_of_a_batch_reflect_what_is_taught_in_it(
     teach = threads.submit(held.teach, "blue", picture((10, 10, 240), mark=1))
     waiting(held, 3)
     encoder.free.set()
-    taught = teach.result().json()
-    assert ask.result().json()["label"] == "blue"
-    assert ask.result().json()["cache_version"] == taught["cache_version"]
+    taught, found = teach.result().json(), ask.result().json()
+    assert found["cache_version"] == taught["cache_version"]
+    assert found["neighbors"][0]["shot_id"] == taught["shot_ids"][0]
+    assert "blue" in [each["label"] for each in found["predictions"]]
 
 
 def test_a_conflict_in_a_batch_harms_no_other_request_of_it(

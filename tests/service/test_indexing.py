@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapter.encoder import PixelEncoder
+from indexer.build import BuildReport
 from indexer.errors import CacheMissing, SourceError
 from service import indexing
 from service.indexing import build_index, demo_exists, index_facts, make_demo
@@ -30,7 +31,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def run(source: Path, cache: Path, **options: object) -> indexing.BuildReport:
+def run(source: Path, cache: Path, **options: object) -> BuildReport:
     given = {"views": 2, "batch": 4, "split": None, "strict": False, "progress": False} | options
     return build_index(source, cache, Settings(), **given)  # type: ignore[arg-type]
 

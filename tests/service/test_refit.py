@@ -79,4 +79,5 @@ def test_it_ends_with_the_worker_and_when_it_is_told_to() -> None:
     idle.start()
     idle.close()
     assert fits.count <= 1
-    assert not any(thread.name == "xmadapter-refit" for thread in threading.enumerate())
+    for ended in (refitter, idle):
+        assert not ended._thread.is_alive()

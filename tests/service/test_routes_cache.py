@@ -19,10 +19,12 @@ def test_what_is_taught_is_known_to_the_next_request(service: Service) -> None:
     for label, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
         response = service.teach(label, picture(colour), picture(colour, mark=5))
         assert response.status_code == 201
-        version = response.json()["cache_version"]
+        taught = response.json()
         found = service.ask(picture(colour, mark=9)).json()
-        assert found["label"] == label
-        assert found["cache_version"] >= version
+        assert found["cache_version"] >= taught["cache_version"]
+        assert found["neighbors"][0]["shot_id"] in taught["shot_ids"]
+        service.settle()
+        assert service.ask(picture(colour, mark=9)).json()["label"] == label
 
 
 def test_the_answer_is_the_contracts(service: Service) -> None:

@@ -98,7 +98,7 @@ def test_a_shot_is_relabelled(service: Service) -> None:
     assert response.status_code == 200
     assert response.json()["label"] == "crimson"
     assert response.json()["cache_version"] == version + 1
-    assert service.ask(picture()).json()["label"] == "crimson"
+    assert service.ask(picture()).json()["neighbors"][0]["label"] == "crimson"
     assert service.http.get("/classes/red").json()["shots"] == 0
 
 

@@ -26,7 +26,7 @@ def test_unknown_names_get_a_hint() -> None:
 
 
 def test_a_batch_tells_verdicts_from_failures() -> None:
-    verdict = {
+    verdict: dict[str, object] = {
         "label": None,
         "confidence": 0.1,
         "unknown": True,
