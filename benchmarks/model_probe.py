@@ -3,6 +3,7 @@
 `python -m benchmarks.model_probe --data FOLDER --out FOLDER` measures on CIFAR-10's test
 photographs (`cifar10-test.zip` in the data folder), on unseen drawings and on the demo's classes,
 and writes `model-probe.json` and `model-probe.md`. Nothing here is used to choose a setting.
+`--curve JSON --image PNG` draws the losses that the pre-training wrote down.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def probed(
 def on_photographs(loaded: Loaded, archive: Path, size: int) -> list[Row]:
     """Zero-shot on the seen classes, and probes on the unseen three and on all ten."""
     photos = photographs.read(archive, [*KINDS, *UNSEEN])
-    features = measure.embed(loaded.model, torch.from_numpy(pool.enlarge(photos.pixels, size)))
+    features = measure.embed(loaded.model, torch.from_numpy(pool.resize(photos.pixels, size)))
     labels = np.asarray(photos.labels)
 
     def of(names: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
@@ -172,13 +173,39 @@ def run(weights: Path, data: Path | None) -> list[Row]:
     return rows + on_drawings(loaded, size)
 
 
+def plot(metrics: Path, image: Path) -> None:
+    """Draw the pre-training's losses over minutes, each point the mean of its neighbours."""
+    from matplotlib.figure import Figure
+
+    curve = json.loads(metrics.read_text())["curve"]
+    minutes = np.array([point["seconds"] for point in curve]) / 60
+    window = np.ones(15) / 15
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, label in (("captions", "captions"), ("nouns", "nouns"), ("views", "two views")):
+        losses = np.array([point[name] for point in curve])
+        axes.plot(
+            np.convolve(minutes, window, "valid"), np.convolve(losses, window, "valid"), label=label
+        )
+    axes.set(xlabel="minutes of training", ylabel="loss", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    image.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(image, dpi=110)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model_probe", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with cifar10-test.zip")
     parser.add_argument("--out", type=Path, help="folder for the JSON and the table")
     parser.add_argument("--weights", type=Path, default=weights_path())
+    parser.add_argument("--curve", type=Path, help="the pre-training's metrics, to draw them")
+    parser.add_argument("--image", type=Path, help="the picture to draw them in")
     given = parser.parse_args(arguments)
+    if given.curve is not None:
+        plot(given.curve, given.image)
+        return
     rows = run(given.weights, given.data)
     print(NOTICE, table(rows), sep="\n\n")
     if given.out is not None:

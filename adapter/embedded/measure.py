@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from adapter import drawings
 from adapter.drawings import SHAPES, Scene
 from adapter.drawings.captions import article
-from adapter.embedded.pool import Tokenizer
+from adapter.embedded.pool import Tokenizer, resize
 
 PROMPT = "a photo of {}."
 
@@ -123,12 +122,13 @@ def _share(guessed: Sequence[object], right: Sequence[object]) -> float:
 
 
 def demo_set(each: int, size: int, first_seed: int = 0) -> tuple[Tensor, tuple[str, ...]]:
-    """`each` drawings of every demo class and of the extra one, and their labels."""
+    """`each` drawings of every demo class and of the extra one, and their labels.
+
+    They are drawn as large as the demo serves them and resized as its requests are.
+    """
     names = (*drawings.DEMO_CLASSES, drawings.EXTRA_CLASS)
     labels = tuple(name for name in names for _ in range(each))
-    images: list[NDArray[np.uint8]] = [
-        np.asarray(drawings.demo_image(name, first_seed + k, size)).transpose(2, 0, 1)
-        for name in names
-        for k in range(each)
-    ]
-    return torch.from_numpy(np.stack(images)), labels
+    images = np.stack(
+        [np.asarray(drawings.demo_image(n, first_seed + k)) for n in names for k in range(each)]
+    )
+    return torch.from_numpy(resize(images, size)), labels

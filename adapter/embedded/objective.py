@@ -1,6 +1,8 @@
-"""The two terms of the pre-training's loss."""
+"""The three terms of the pre-training's loss."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -29,6 +31,24 @@ def contrastive(image: Tensor, text: Tensor, matches: Tensor, scale: Tensor) -> 
     to_text = -(rows * logits.log_softmax(1)).sum(1).mean()
     to_image = -(columns * logits.log_softmax(0)).sum(0).mean()
     return (to_text + to_image) / 2
+
+
+def naming(
+    image: Tensor, single: Tensor, shown: Tensor, columns: Mapping[str, list[int]], scale: Tensor
+) -> dict[str, Tensor]:
+    """For each attribute the cross-entropy of choosing an image's value among all values.
+
+    `image` (B, D) and `single` (V, D), the captions of single facts, of unit norm; `shown` (B, V)
+    indicators. Images without the attribute have no part in its loss, and an attribute that none
+    of them has is left out.
+    """
+    logits, losses = scale * image @ single.T, {}
+    for attribute, facts in columns.items():
+        has = shown[:, facts].bool().any(1)
+        if has.any():
+            right = shown[has][:, facts].float().argmax(1)
+            losses[attribute] = F.cross_entropy(logits[has][:, facts], right)
+    return losses
 
 
 def agreement(first: Tensor, second: Tensor, temperature: float) -> Tensor:

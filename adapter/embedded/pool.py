@@ -18,6 +18,7 @@ from adapter import drawings
 from adapter.drawings import Caption, Fact, Facts, Scene
 from adapter.embedded import photographs
 from adapter.embedded.photographs import Photographs
+from adapter.embedded.statements import alternatives, statement
 
 Tokenizer = Callable[[list[str]], Tensor]
 _CHUNK = 500
@@ -28,7 +29,8 @@ class Pool:
     """N images, K captions of each out of U different ones, and V facts.
 
     `pixels` (N, 3, S, S) uint8; `drawn` (N,) tells drawings from photographs; `shown` (N, V)
-    the facts of the images; `choices` (N, K) rows of `tokens` (U, L) and of `stated` (U, V).
+    the facts of the images; `choices` (N, K) rows of `tokens` (U, L) and of `stated` (U, V);
+    `single` (V, L) the tokens of each fact's shortest caption; `columns` each attribute's facts.
     """
 
     pixels: Tensor
@@ -37,6 +39,8 @@ class Pool:
     choices: Tensor
     tokens: Tensor
     stated: Tensor
+    single: Tensor
+    columns: dict[str, list[int]]
 
 
 def scene_of(seed: int, index: int) -> tuple[Scene, np.random.Generator]:
@@ -72,7 +76,7 @@ def render_drawings(
     return pixels
 
 
-def enlarge(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """(N, H, W, 3) images as (N, 3, size, size), resized as open_clip's transform does."""
     out = np.empty((len(pixels), 3, size, size), dtype=np.uint8)
     for i, image in enumerate(pixels):
@@ -110,6 +114,8 @@ def assemble(
         choices=torch.from_numpy(choices),
         tokens=tokens,
         stated=torch.from_numpy(drawings.encode([c.facts for c in index], known)),
+        single=tokenizer([statement(fact) for fact in known]),
+        columns=alternatives(known),
     )
 
 
@@ -129,6 +135,6 @@ def build(
         seen = [photographs.facts(p, n) for p, n in zip(photos.pixels, photos.labels, strict=True)]
         shown += seen
         captioned += [photographs.captions(f) for f in seen]
-        pixels = np.concatenate([drawn, enlarge(photos.pixels, drawn.shape[-1])])
+        pixels = np.concatenate([drawn, resize(photos.pixels, drawn.shape[-1])])
         is_drawn = np.concatenate([is_drawn, np.zeros(len(seen), dtype=np.bool_)])
     return assemble(pixels, is_drawn, shown, captioned, tokenizer)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from adapter.embedded import MODEL_NAME, config_path, measure, photographs, pool, register
 from adapter.embedded.augment import views
 from adapter.embedded.halves import Crew, backward
-from adapter.embedded.objective import agreement, contrastive, truth
+from adapter.embedded.objective import agreement, contrastive, naming, truth
 from adapter.embedded.photographs import KINDS, Photographs
 from adapter.embedded.pool import Pool, Tokenizer
 
@@ -37,16 +37,18 @@ _MAX_SCALE = 100.0
 class Recipe:
     """The settings of a run; the run ends after `steps` steps or `minutes`, whichever is first."""
 
-    minutes: float = 75.0
+    minutes: float = 48.0
     steps: int = 1_000_000
     batch: int = 128
     drawings: int = 40_000
-    photo_share: float = 0.6
+    photo_share: float = 0.5
     learning_rate: float = 2e-3
     warmup: float = 0.04
     early_size: int = 48
     early_share: float = 0.6
     weight_decay: float = 0.05
+    naming_weight: float = 0.2
+    noun_weight: float = 1.0
     agreement_weight: float = 0.5
     agreement_temperature: float = 0.2
     held_out: int = 2000
@@ -78,13 +80,13 @@ class Run:
     crew: Crew
 
 
-def create_model(seed: int) -> tuple[torch.nn.Module, Tokenizer]:
-    """The model with random weights, and open_clip's tokenizer for it."""
+def create_model(seed: int, start: Path | None = None) -> tuple[torch.nn.Module, Tokenizer]:
+    """The model with the weights at `start`, else random ones, and open_clip's tokenizer."""
     import open_clip
 
     register()
     torch.manual_seed(seed)
-    model = open_clip.create_model(MODEL_NAME)
+    model = open_clip.create_model(MODEL_NAME, pretrained=None if start is None else str(start))
     return model.to(memory_format=torch.channels_last), open_clip.get_tokenizer(MODEL_NAME)
 
 
@@ -139,33 +141,41 @@ def step(run: Run, data: Pool, recipe: Recipe, progress: Progress) -> dict[str, 
     picks = torch.randint(data.choices.shape[1], (len(rows),), generator=run.generator)
     said = data.choices[rows, picks].long()
 
-    def features(part: tuple[Tensor, Tensor, int]) -> tuple[Tensor, ...]:
-        rows, said, seed = part
+    def features(part: tuple[Tensor, Tensor, Tensor, int]) -> tuple[Tensor, ...]:
+        rows, said, single, seed = part
         twice, generator = rows.repeat(2), torch.Generator().manual_seed(seed)
         drawn = data.drawn[twice]
         image = views(data.pixels[twice], drawn, size, run.norm, generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             f = model.encode_image(image.contiguous(memory_format=torch.channels_last))
-            t = model.encode_text(data.tokens[said])
-        return (*F.normalize(f.float(), dim=-1).chunk(2), F.normalize(t.float(), dim=-1))
+            t = model.encode_text(torch.cat([data.tokens[said], single]))
+        t = F.normalize(t.float(), dim=-1)
+        return (*F.normalize(f.float(), dim=-1).chunk(2), t[: len(said)], t[len(said) :])
 
     losses: dict[str, float] = {}
 
     def loss(joined: tuple[Tensor, ...]) -> Tensor:
-        first, second, text = joined
-        matches = truth(data.shown[rows], data.stated[said])
-        named = contrastive(
-            torch.cat([first, second]), text, matches.repeat(2, 1), model.logit_scale.exp()
-        )
+        first, second, text, single = joined
+        both, shown, scale = torch.cat([first, second]), data.shown[rows], model.logit_scale.exp()
+        matches = truth(shown, data.stated[said])
+        captioned = contrastive(both, text, matches.repeat(2, 1), scale)
+        named = naming(both, single, shown.repeat(2, 1), data.columns, scale)
+        noun = named.pop("noun")
         agreed = agreement(first, second, recipe.agreement_temperature)
-        losses.update(captions=named.item(), views=agreed.item())
-        return named + recipe.agreement_weight * agreed
+        losses.update(captions=captioned.item(), nouns=noun.item(), views=agreed.item())
+        return (
+            captioned
+            + recipe.noun_weight * noun
+            + recipe.naming_weight * torch.stack(list(named.values())).sum()
+            + recipe.agreement_weight * agreed
+        )
 
     for group in run.optimizer.param_groups:
         group["lr"] = rate(recipe, progress.share(recipe))
     run.optimizer.zero_grad(set_to_none=True)
     seeds = torch.randint(2**31, (run.crew.size,), generator=run.generator).tolist()
-    chunks = zip(rows.chunk(run.crew.size), said.chunk(run.crew.size), seeds, strict=True)
+    tensors = (x.chunk(run.crew.size) for x in (rows, said, data.single))
+    chunks = zip(*tensors, seeds, strict=True)
     backward(run.crew, run.crew.map(features, list(chunks)), loss)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     run.optimizer.step()
@@ -206,8 +216,9 @@ def train(run: Run, data: Pool, recipe: Recipe, checkpoint: Path, every: float =
     progress = resume(checkpoint, run, recipe)
     saved = progress.seconds
     run.model.train()
-    with tqdm(total=100.0, initial=100 * progress.share(recipe), unit="%", mininterval=5) as bar:
-        while (done := progress.share(recipe)) < 1.0:
+    start = int(100 * progress.share(recipe))
+    with tqdm(total=100, initial=start, unit="%", mininterval=5) as bar:
+        while progress.share(recipe) < 1.0:
             began = time.monotonic()
             losses = step(run, data, recipe, progress)
             progress.step += 1
@@ -217,7 +228,7 @@ def train(run: Run, data: Pool, recipe: Recipe, checkpoint: Path, every: float =
                     {"step": progress.step, "seconds": round(progress.seconds, 1), **losses}
                 )
             bar.set_postfix(step=progress.step, **{k: f"{v:.3f}" for k, v in losses.items()})
-            bar.update(100 * (progress.share(recipe) - done))
+            bar.update(int(100 * progress.share(recipe)) - bar.n)
             if progress.seconds - saved > every:
                 save(checkpoint, run, recipe, progress)
                 saved = progress.seconds
@@ -246,7 +257,7 @@ def scores(
     model.eval()
     found: dict[str, float] = {}
     if kept is not None:
-        f = measure.embed(model, torch.from_numpy(pool.enlarge(kept.pixels, size)))
+        f = measure.embed(model, torch.from_numpy(pool.resize(kept.pixels, size)))
         known = tuple(name for name in KINDS if name in set(kept.labels))
         found["photographs, zero-shot"] = measure.zero_shot(model, tokenizer, f, kept.labels, known)
         found["photographs, 16 shots"] = measure.nearest_mean(f, kept.labels, 16)
@@ -261,10 +272,12 @@ def scores(
     return found
 
 
-def pretrain(recipe: Recipe, out: Path, cifar: Path | None, workers: int) -> dict[str, Any]:
+def pretrain(
+    recipe: Recipe, out: Path, cifar: Path | None, workers: int, start: Path | None = None
+) -> dict[str, Any]:
     """Prepare the data, train, and write weights, configuration and metrics into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    model, tokenizer = create_model(recipe.seed)
+    model, tokenizer = create_model(recipe.seed, start)
     size: int = model.visual.image_size[0]  # type: ignore[union-attr,index,assignment]
     kept_drawings = out / f"drawings-{recipe.seed}-{recipe.drawings}-{size}.npy"
     drawn = pool.render_drawings(recipe.drawings, size, recipe.seed, workers, kept_drawings)
@@ -296,29 +309,27 @@ def pretrain(recipe: Recipe, out: Path, cifar: Path | None, workers: int) -> dic
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    default = Recipe()
     parser = argparse.ArgumentParser(
         prog="python -m adapter.embedded.pretrain", description=__doc__
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is written")
     parser.add_argument("--cifar", type=Path, help="zip of CIFAR-10's training photographs")
+    parser.add_argument("--start", type=Path, help="weights of an earlier run to go on from")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--without", nargs="*", default=[], help="further classes to leave out")
-    for name in ("minutes", "photo_share", "learning_rate", "agreement_weight"):
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=float, default=getattr(default, name))
-    for name in ("steps", "batch", "drawings", "held_out", "seed"):
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=int, default=getattr(default, name))
+    for name, value in asdict(Recipe()).items():
+        if name != "without":
+            flag = "--" + name.replace("_", "-")
+            parser.add_argument(flag, type=type(value), default=value)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     given = vars(parse(arguments))
-    out, cifar, workers = given.pop("out"), given.pop("cifar"), given.pop("workers")
+    places = {name: given.pop(name) for name in ("out", "cifar", "workers", "start")}
     recipe = Recipe(**{**given, "without": tuple(given["without"])})
-    metrics = pretrain(recipe, out, cifar, workers)
+    metrics = pretrain(recipe, **places)
     tqdm.write(json.dumps(metrics["scores"], indent=1))
 
 
