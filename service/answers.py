@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from adapter.head import Scores
-from service.schemas import ClassifyQuery, Neighbor, Prediction, Verdict
+from service.inputs import ClassifyQuery
+from service.schemas import Neighbor, Prediction, Verdict
 
 ShotIds = Callable[[Sequence[int]], Sequence[str]]
 

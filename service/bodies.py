@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.errors import Problem, shown
 from service.forms import Part
-from service.schemas import (
+from service.inputs import (
     MAX_ADD_IMAGES,
     MAX_BATCH_IMAGES,
     MAX_CAPTION,

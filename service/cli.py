@@ -17,8 +17,8 @@ from rich.console import Console
 
 from service import __version__, flags, hints
 from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
+from service.inputs import MAX_ADD_IMAGES
 from service.output import show_facts, show_verdict
-from service.schemas import MAX_ADD_IMAGES
 from service.settings import Settings, SettingsError, load_settings
 
 FAILED = 1

@@ -29,10 +29,11 @@ from service.bodies import Given, Lesson
 from service.errors import Problem, busy
 from service.images import Preparation, Prepared
 from service.indexing import encoder_of
+from service.inputs import ClassifyQuery
 from service.jobs import Questions, Task, Teaching
 from service.metrics import Metrics
 from service.refit import Refitter
-from service.schemas import ClassifyQuery, Verdict
+from service.schemas import Verdict
 from service.settings import Settings, read_templates
 
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from indexer.records import Request
 from service.batching import Job
 from service.bodies import Lesson
 from service.images import Prepared
-from service.schemas import ClassifyQuery
+from service.inputs import ClassifyQuery
 
 
 class Task(Job):

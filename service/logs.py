@@ -9,13 +9,19 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 LOGGER = logging.getLogger("xmadapter")
+# The form parser warns of each form that breaks; its sender is told, and nobody else need be.
+LEVELS = {
+    "xmadapter": logging.INFO,
+    "uvicorn": logging.WARNING,
+    "python_multipart": logging.ERROR,
+}
 
 
 def configure(form: Literal["text", "json"], stream: TextIO | None = None) -> None:
     """Write the service's log, and the server's warnings, to `stream` (standard error)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    for name, level in (("xmadapter", logging.INFO), ("uvicorn", logging.WARNING)):
+    for name, level in LEVELS.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -16,14 +16,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.errors import KINDS, TYPE_PREFIX
-from service.schemas import (
-    AddBody,
-    BatchBody,
-    ClassBody,
-    ClassifyBody,
-    ProblemDocument,
-    ShotPatch,
-)
+from service.inputs import AddBody, BatchBody, ClassBody, ClassifyBody, ShotPatch
+from service.schemas import ProblemDocument
 
 TITLE = "XMAdapter"
 DESCRIPTION = """\

@@ -1,152 +1,22 @@
-"""What goes over the wire: bodies and answers, for the service and its client alike.
+"""What the service answers, for itself and its client alike.
 
 Imports nothing of the product, so that the client needs neither torch nor a server's packages.
 """
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictStr, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-MAX_BATCH_IMAGES = 128
-MAX_ADD_IMAGES = 64
-MAX_CAPTION = 1_000
-MAX_PROMPTS = 100
-MAX_PROMPT = 1_000
-MAX_LIST = 1_000
+from service.inputs import LABEL
 
-LABEL = "truck"
 SHOT_ID = "4f0c2a9b6d1e4c58a3b7e0f1d2c3b4a5"
 REQUEST_ID = "1b7e0d9c5a2f4e83"
 MODEL = "ViT-B-32/laion2b_s34b_b79k"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 CREATED = "2026-01-31T12:00:00Z"
-
-Vector = list[StrictFloat]
-"""D numbers; their length and finiteness are checked against the model."""
-
-Base64 = Annotated[
-    StrictStr, Field(description="The image file in base64.", examples=["/9j/4AAQSkZJRg..."])
-]
-Caption = Annotated[StrictStr, Field(max_length=MAX_CAPTION)]
-
-
-class Query(BaseModel):
-    """Query parameters: an unknown one is an error that names those known."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known(cls, data: Any) -> Any:
-        for name in set(data) - set(cls.model_fields):
-            hint = f"{name}: {unknown_hint(cls, name)}"
-            raise PydanticCustomError("unknown", "{hint}", {"hint": hint})
-        return data
-
-
-class NoQuery(Query):
-    """No query parameters at all."""
-
-
-class ClassifyQuery(Query):
-    """How much of an answer to show."""
-
-    top_k: int = Field(5, ge=1, le=1000, description="How many classes to show, best first.")
-    explain: int = Field(
-        5, ge=0, le=1000, description="How many shots to show that speak for an answer."
-    )
-    min_confidence: float = Field(
-        0.0, ge=0, le=1, description="Below this confidence the label is null, `unknown` true."
-    )
-
-
-class AddQuery(Query):
-    """What to do with an image that is known under another label."""
-
-    relabel: bool = Field(False, description="Move known images to this label, not refuse them.")
-
-
-class ListQuery(Query):
-    """A page of a list."""
-
-    limit: int = Field(100, ge=1, le=MAX_LIST, description="Most entries of the page.")
-    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
-
-
-class ShotsQuery(ListQuery):
-    """A page of the shots, of one class or of all."""
-
-    label: str | None = Field(None, description="Only the shots of this class.")
-
-
-class Body(BaseModel):
-    """A JSON body: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ClassifyBody(Body):
-    """One image, or its ready embedding."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"image": "/9j/4AAQSkZJRg..."}]})
-
-    image: Base64 | None = None
-    embedding: Vector | None = Field(None, description="D numbers of the model's image feature.")
-
-
-class BatchBody(Body):
-    """Several images, or ready embeddings."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRg..."]}]})
-
-    images: list[Base64] | None = None
-    embeddings: list[Vector] | None = None
-
-
-class AddBody(Body):
-    """A label with its images (or embeddings), and a caption each or none."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"label": LABEL, "images": ["/9j/4AAQSkZJRg..."], "captions": ["a red truck"]}
-            ]
-        }
-    )
-
-    label: StrictStr = Field(description="1 to 256 characters; a new one makes a class.")
-    images: list[Base64] | None = None
-    embeddings: list[Vector] | None = None
-    captions: list[Caption | None] | None = Field(
-        None, description="None, or one for each image; null or empty for an image without."
-    )
-
-
-class ShotPatch(Body):
-    """What to change of a shot."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"label": LABEL}]})
-
-    label: StrictStr = Field(description="The class it belongs to; a new one is made.")
-
-
-class ClassBody(Body):
-    """A class's own prompts."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompts": ["a photo of a truck", "a lorry on a road"]}]}
-    )
-
-    prompts: list[Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT)]] | None = Field(
-        None,
-        max_length=MAX_PROMPTS,
-        description="Sentences that describe the class, instead of the templates with its label.",
-    )
 
 
 class ProblemDocument(BaseModel):
@@ -353,12 +223,3 @@ class Version(BaseModel):
     torch: str = Field(examples=["2.11.0"])
     model: str | None = Field(description="Null until it is loaded.", examples=[MODEL])
     notice: str | None = Field(description="What to know about this model.", examples=[None])
-
-
-def unknown_hint(model: type[BaseModel], name: str) -> str:
-    """What to say about a field or parameter that `model` does not have."""
-    known = list(model.model_fields)
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"unknown, did you mean {close[0]}?"
-    return "unknown, expected one of " + ", ".join(known) if known else "unknown, none is taken"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from service.admission import Ticket
 from service.errors import Problem, shown, validation_problem
 from service.forms import Form, Part
-from service.schemas import unknown_hint
+from service.inputs import unknown_hint
 
 JSON = "application/json"
 CLOSE = {"Connection": "close"}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from service.bodies import MULTIPART, read_lesson
 from service.hints import notice
+from service.inputs import MAX_ADD_IMAGES, AddQuery, NoQuery
 from service.routes.classify import BINARY
 from service.routes.context import (
     BodyReader,
@@ -18,15 +19,7 @@ from service.routes.context import (
     schema,
     single_values,
 )
-from service.schemas import (
-    MAX_ADD_IMAGES,
-    AdapterInfo,
-    Added,
-    AddQuery,
-    CacheState,
-    EncoderInfo,
-    NoQuery,
-)
+from service.schemas import AdapterInfo, Added, CacheState, EncoderInfo
 from service.streaming import JSON
 from service.waiting import answered
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from service.inputs import ClassBody, ListQuery, NoQuery
 from service.routes.context import (
     BodyReader,
     ReadyEngine,
@@ -15,15 +16,7 @@ from service.routes.context import (
     single_values,
 )
 from service.routes.shots import SMALL_BODY
-from service.schemas import (
-    ClassBody,
-    ClassChanged,
-    ClassDeleted,
-    ClassInfo,
-    ClassPage,
-    ListQuery,
-    NoQuery,
-)
+from service.schemas import ClassChanged, ClassDeleted, ClassInfo, ClassPage
 from service.streaming import JSON
 from service.waiting import answered
 

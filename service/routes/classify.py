@@ -8,16 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from service.bodies import IMAGE_TYPES, MULTIPART, read_image, read_images
 from service.errors import Problem
+from service.inputs import MAX_BATCH_IMAGES, ClassifyQuery
 from service.routes.context import BodyReader, ReadyEngine, body, problems, schema, single_values
-from service.schemas import (
-    MAX_BATCH_IMAGES,
-    BatchClassification,
-    Classification,
-    ClassifyQuery,
-    Failure,
-    ProblemDocument,
-    Verdict,
-)
+from service.schemas import BatchClassification, Classification, Failure, ProblemDocument, Verdict
 from service.streaming import JSON
 from service.waiting import answered
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
 from service.errors import Problem
+from service.inputs import NoQuery, ShotPatch, ShotsQuery
 from service.routes.context import (
     BodyReader,
     ReadyEngine,
@@ -16,15 +17,7 @@ from service.routes.context import (
     schema,
     single_values,
 )
-from service.schemas import (
-    NoQuery,
-    Shot,
-    ShotChanged,
-    ShotDeleted,
-    ShotPage,
-    ShotPatch,
-    ShotsQuery,
-)
+from service.schemas import Shot, ShotChanged, ShotDeleted, ShotPage
 from service.streaming import JSON
 from service.waiting import answered
 

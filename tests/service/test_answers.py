@@ -9,7 +9,7 @@ from adapter.fit import Fit
 from adapter.head import Head, Hits, Scores
 from adapter.support import SupportSet
 from service.answers import verdicts
-from service.schemas import ClassifyQuery
+from service.inputs import ClassifyQuery
 
 
 def scores() -> Scores:

@@ -10,7 +10,7 @@ import pytest
 
 from service.bodies import Lesson, read_image, read_images, read_lesson
 from service.errors import Problem
-from service.schemas import MAX_ADD_IMAGES, MAX_BATCH_IMAGES, MAX_CAPTION
+from service.inputs import MAX_ADD_IMAGES, MAX_BATCH_IMAGES, MAX_CAPTION
 from tests.service.requests import read
 from tests.service.test_forms import form
 

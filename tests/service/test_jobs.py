@@ -9,8 +9,8 @@ import torch
 from indexer.cache import Cache
 from service.bodies import Lesson
 from service.images import Prepared
+from service.inputs import ClassifyQuery
 from service.jobs import Questions, Task, Teaching
-from service.schemas import ClassifyQuery
 
 
 class Recording:

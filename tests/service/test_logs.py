@@ -15,8 +15,8 @@ from service import logs
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    names = ("xmadapter", "uvicorn")
-    before = [(logging.getLogger(name), vars(logging.getLogger(name)).copy()) for name in names]
+    loggers = [logging.getLogger(name) for name in logs.LEVELS]
+    before = [(logger, vars(logger).copy()) for logger in loggers]
     yield
     for logger, state in before:
         logger.handlers = state["handlers"]
@@ -69,5 +69,7 @@ def test_the_servers_chatter_is_left_out() -> None:
     logs.configure("text", stream)
     logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("python_multipart.multipart").warning("Expected boundary character")
+    assert "boundary" not in stream.getvalue()
     assert "Started" not in stream.getvalue()
     assert "Invalid HTTP request" in stream.getvalue()

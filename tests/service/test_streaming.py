@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.errors import Problem
-from service.schemas import AddBody, ClassBody, ClassifyBody, ShotPatch
+from service.inputs import AddBody, ClassBody, ClassifyBody, ShotPatch
 from service.streaming import Reader, parse_json
 from tests.service.requests import read
 
