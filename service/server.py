@@ -46,6 +46,7 @@ def serve(settings: Settings, encoder: Encoder | None = None) -> None:
         except OSError as error:
             raise ServeError(f"the cache {settings.cache} cannot be written: {error}") from error
         _run(settings, encoder, listener, url)
+        logs.event("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,8 +10,8 @@ from service.output import show_facts, show_verdict
 from service.schemas import Neighbor, Prediction, Verdict
 
 
-def shown(verdict: Verdict) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def shown(verdict: Verdict, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     show_verdict(console, "photo.jpg", verdict)
     output = console.file
     assert isinstance(output, io.StringIO)
@@ -57,10 +57,25 @@ def test_without_neighbours_there_is_no_table_of_them() -> None:
 
 def test_facts_are_a_line_each() -> None:
     console = Console(file=io.StringIO(), width=80)
-    show_facts(console, {"shots": 3, "model": "[bold]x"})
+    facts = {"shots": 3, "model": "[bold]x", "fit": {"weight": 1 / 3}, "templates": ["a {}", "b"]}
+    show_facts(console, facts)
     output = console.file
     assert isinstance(output, io.StringIO)
-    assert [line.split() for line in output.getvalue().splitlines()] == [
-        ["shots", "3"],
-        ["model", "[bold]x"],
+    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
+        "shots      3",
+        "model      [bold]x",
+        "fit",
+        "  weight   0.3333",
+        "templates  a {}, b",
     ]
+
+
+def test_an_answer_fits_a_terminal_without_losing_a_word() -> None:
+    terms = ("zero_shot", "class_offset", "gaussian", "image_cache", "text_cache")
+    answer = verdict("lighthouse")
+    answer.predictions[0].label = "lighthouse"
+    answer.predictions[0].terms = dict.fromkeys(terms, -12.5)
+    text = shown(answer, width=80)
+    assert "lighthouse" in text
+    assert "gaussian" in text
+    assert "…" not in text
