@@ -37,10 +37,12 @@ CACHE_PRIOR = 0.05
 """Likewise; this little keeps a temperature finite where it alone separates the shots."""
 MOST_CACHE_WEIGHT = 50.0
 """Where all affinities are tiny, nothing sensible is found by blowing them up."""
+LEVELLING = 0.5
+"""How much of a name's level is taken off: a few shots know it only roughly."""
 ITERATIONS = 100
-SINGLE_GAUSSIAN_WEIGHT = 0.7
+SINGLE_GAUSSIAN_WEIGHT = 0.5
 """With one shot a class: on distances in units of what is typical between strangers."""
-SINGLE_CACHE_WEIGHT = 0.7
+SINGLE_CACHE_WEIGHT = 0.5
 """Likewise: the shots are part of the answer, and of its reasons."""
 
 
@@ -100,13 +102,13 @@ def fit_mixture(support: SupportSet, networks: Networks) -> Fit:
 
 
 def name_levels(support: SupportSet) -> Tensor:
-    """(C,): the mean zero-shot logit of each name over the shots, every class counting once.
+    """(C,): `LEVELLING` of each name's mean zero-shot logit over the shots, classes counting once.
 
     A name that means nothing to CLIP gets much the same logit from every picture, often a low one.
     Less this level, it neither loses nor wins everywhere.
     """
     means = centred(zero_shot_logits(support.means, support.classifier, support.logit_scale))
-    return means[support.counts > 0].mean(0)
+    return LEVELLING * means[support.counts > 0].mean(0)
 
 
 def _levelled(fit: Fit, support: SupportSet) -> Fit:

@@ -21,15 +21,18 @@ ZERO_SHOT_WEIGHTS = (1.0, 0.5, 0.0)
 """On the names of the taught classes; those of the others have 1. 0 for names that mean nothing."""
 EVIDENCE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 """On all that the shots say; with 0 it is CLIP's own zero-shot answer."""
-FALSE_ALARM_COST = 0.5
-"""Of a stranger taken for a taught class, against a member that is missed. Half, since pictures of
-the classes that have a name alone have that name to go to, and are easier than these strangers."""
+FALSE_ALARM_COST = 1.0
+"""Of a stranger taken for a taught class, against a member that is missed."""
 MOST_NAMES_PER_CLASS = 10.0
 """Untaught classes count as asked about as often as taught ones, up to this many for each."""
 SMOOTHING = 0.25
 """Width of the steps of the error rates, in standard deviations of the margins."""
 STRANGERS_KEPT_OUT = 0.9
-"""With one shot a class no margin of members is known: one stranger in ten may pass."""
+"""Where shots are too few for error rates, one stranger in ten may pass."""
+LEAST_ROWS = 12
+"""Fewer shots than this give no error rates, only a mean and a spread."""
+LEAST_OFFSET = -2.0
+"""However few shots: where names do mean something, a class keeps most of what its name gives."""
 CANDIDATES = 201
 
 
@@ -62,7 +65,7 @@ def balance_with_names(
     """
     best_name = names.max(1).values
     own = targets[:, None]
-    if single or evidence.shape[1] == 1:
+    if single or len(evidence) < LEAST_ROWS or evidence.shape[1] == 1:
         return Balance(1.0, 1.0, _cautious(zero_shot, evidence, own, best_name, single=single))
     best_untaught = torch.maximum(best_name, zero_shot.gather(1, own)[:, 0])
     ratio = FALSE_ALARM_COST * min(names.shape[1] / evidence.shape[1], MOST_NAMES_PER_CLASS)
@@ -95,7 +98,7 @@ def _best_offset(members: Tensor, strangers: Tensor, ratio: float) -> tuple[floa
 def _cautious(
     zero_shot: Tensor, evidence: Tensor, own: Tensor, best_name: Tensor, *, single: bool
 ) -> float:
-    """The offset where either members or strangers are not to be had from the shots."""
+    """The offset where the shots are too few to tell how members and strangers differ."""
     taught = zero_shot + evidence
     if taught.shape[1] == 1:
         margins = taught[:, 0] - best_name
@@ -106,4 +109,4 @@ def _cautious(
     # The upper end of a prediction interval for one more stranger like these few.
     quantile = float(student_t.ppf(STRANGERS_KEPT_OUT, len(strangers) - 1))
     spread = float(strangers.std()) * math.sqrt(1 + 1 / len(strangers))
-    return -(float(strangers.mean()) + quantile * spread)
+    return max(-(float(strangers.mean()) + quantile * spread), LEAST_OFFSET)
