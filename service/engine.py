@@ -95,11 +95,7 @@ class Engine:
             Problem: not-ready.
         """
         if self._cache is None:
-            raise busy(
-                "not-ready",
-                "the model is being loaded: ask /readyz, and try again after it says ok",
-                retry_after=2,
-            )
+            raise _not_ready()
         return self._cache
 
     async def classify(
@@ -131,8 +127,8 @@ class Engine:
         return result
 
     def _prepare(self) -> Preparation:
-        assert self.cache  # raises the not-ready problem
-        assert self._preparation
+        if self._preparation is None:
+            raise _not_ready()
         return self._preparation
 
     async def _pooled(
@@ -242,3 +238,11 @@ class Engine:
         answers = iter(found)
         for job in jobs:
             job.result = [next(answers) for _ in job.prepared], cache.version
+
+
+def _not_ready() -> Problem:
+    return busy(
+        "not-ready",
+        "the model is being loaded: ask /readyz, and try again after it says ok",
+        retry_after=2,
+    )

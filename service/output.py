@@ -67,7 +67,7 @@ def _predictions(predictions: Iterable[Prediction]) -> Table:
     names = list(rows[0].terms) if rows else []
     table = _table("what it is taken for", "label")
     for column in ("share", "logit", *names):
-        table.add_column(column.replace("_", " "), justify="right")
+        table.add_column(column.replace("_", "\n"), justify="right", vertical="bottom")
     for row in rows:
         terms = [f"{row.terms[name]:+.2f}" for name in names]
         table.add_row(Text(row.label), f"{row.probability:.1%}", f"{row.logit:+.2f}", *terms)

@@ -41,7 +41,7 @@ def test_an_answer_shows_label_terms_and_neighbours() -> None:
     text = shown(verdict())
     # Not read as markup: it is whatever somebody called the class.
     assert "photo.jpg: [red]truck[/red] (93.1%)" in text
-    for expected in ("zero shot", "+24.00", "image cache", "+4.10", "+28.10"):
+    for expected in ("zero", "+24.00", "image", "+4.10", "+28.10"):
         assert expected in text
     for expected in ("4f0c2a9b6d1e", "car", "0.812", "-0.250"):
         assert expected in text
@@ -77,5 +77,6 @@ def test_an_answer_fits_a_terminal_without_losing_a_word() -> None:
     answer.predictions[0].terms = dict.fromkeys(terms, -12.5)
     text = shown(answer, width=80)
     assert "lighthouse" in text
+    assert text.count("-12.50") == 5
     assert "gaussian" in text
     assert "…" not in text
