@@ -95,14 +95,3 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert message.startswith(f"Error: port {port} of 127.0.0.1 is in use")
     assert "--port" in message
     assert not (tmp_path / "var").exists()
-
-
-def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
-    other = PixelEncoder()
-    Cache.open(tmp_path / "cache", other).close()
-    with running(*CLI, "serve", cwd=tmp_path, cache=tmp_path / "cache") as process:
-        assert process.wait() == 1
-    message = process.logged[-1]
-    assert message.startswith("Error: ")
-    assert "pixel-encoder" in message
-    assert "xmadapter-small" in message
