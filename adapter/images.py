@@ -90,6 +90,8 @@ def open_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     try:
         if kind == "WebP":  # its reader allocates the whole canvas, the others only look
             _check_pixel_count(_webp_canvas(data), limits)
+        if kind == "PNG":  # its reader wants to see the image's data before it tells the size
+            _check_pixel_count(_png_size(data), limits)
         image = _READERS[kind](BytesIO(data))
         _check_pixel_count(image.size, limits)
         image.load()
@@ -175,6 +177,12 @@ def _check_pixel_count(size: tuple[int, int], limits: ImageLimits) -> None:
             f"expected at most {limits.max_pixels} pixels, got {width} x {height}: "
             "send a smaller image"
         )
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Width and height by the header (IHDR is always first); zeros where it is cut off."""
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    return width, height
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:

@@ -112,6 +112,14 @@ def test_a_huge_header_is_refused_before_decoding(edge: int) -> None:
         open_image(png(edge, edge, 8, 2, b"\0"))
 
 
+def test_a_huge_header_alone_is_refused_for_its_size() -> None:
+    header = png(50_000, 50_000, 8, 2, b"\0")[:33]
+    with pytest.raises(ImageTooLarge, match="got 50000 x 50000"):
+        open_image(header)
+    with pytest.raises(UndecodableImage):
+        open_image(header[:20])
+
+
 @pytest.mark.parametrize("lossless", [False, True])
 def test_a_huge_webp_canvas_is_refused_before_decoding(lossless: bool) -> None:
     data = bytearray(encoded(photograph(), "WEBP", lossless=lossless))
