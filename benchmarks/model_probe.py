@@ -179,7 +179,7 @@ def plot(metrics: Path, image: Path) -> None:
 
     curve = json.loads(metrics.read_text())["curve"]
     minutes = np.array([point["seconds"] for point in curve]) / 60
-    window = np.ones(15) / 15
+    window = np.ones(9) / 9
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
     for name, label in (("captions", "captions"), ("nouns", "nouns"), ("views", "two views")):

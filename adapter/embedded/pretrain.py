@@ -152,7 +152,7 @@ def step(run: Run, data: Pool, recipe: Recipe, progress: Progress) -> dict[str, 
         t = F.normalize(t.float(), dim=-1)
         return (*F.normalize(f.float(), dim=-1).chunk(2), t[: len(said)], t[len(said) :])
 
-    losses: dict[str, float] = {}
+    losses: dict[str, Tensor] = {}
 
     def loss(joined: tuple[Tensor, ...]) -> Tensor:
         first, second, text, single = joined
@@ -162,7 +162,7 @@ def step(run: Run, data: Pool, recipe: Recipe, progress: Progress) -> dict[str, 
         named = naming(both, single, shown.repeat(2, 1), data.columns, scale)
         noun = named.pop("noun")
         agreed = agreement(first, second, recipe.agreement_temperature)
-        losses.update(captions=captioned.item(), nouns=noun.item(), views=agreed.item())
+        losses.update(captions=captioned, nouns=noun, views=agreed)
         return (
             captioned
             + recipe.noun_weight * noun
@@ -181,7 +181,7 @@ def step(run: Run, data: Pool, recipe: Recipe, progress: Progress) -> dict[str, 
     run.optimizer.step()
     with torch.no_grad():
         model.logit_scale.clamp_(max=math.log(_MAX_SCALE))
-    return losses
+    return {name: round(value.item(), 4) for name, value in losses.items()}
 
 
 def save(path: Path, run: Run, recipe: Recipe, progress: Progress) -> None:
