@@ -77,14 +77,33 @@ def identity_precision(support: SupportSet) -> Tensor:
     return torch.eye(width, dtype=support.keys.dtype, device=support.keys.device) / spread
 
 
-def half_distances(features: Tensor, means: Tensor, precision: Tensor) -> Tensor:
-    """(B, C): (f - mu_c) P (f - mu_c) / 2, for (B, D), (C, D) and a symmetric P (D, D).
+@dataclass(frozen=True)
+class Distances:
+    """Half squared Mahalanobis distances to class means, prepared for any number of queries.
 
-    Minus this, up to a constant, is log N(f; mu_c, P^-1).
+    Attributes:
+        precision: (D, D), P.
+        weights: (C, D), mu_c P.
+        bias: (C,), mu_c P mu_c / 2.
     """
-    weighted = means @ precision
-    own = 0.5 * ((features @ precision) * features).sum(1)
-    return own[:, None] - features @ weighted.T + 0.5 * (weighted * means).sum(1)
+
+    precision: Tensor
+    weights: Tensor
+    bias: Tensor
+
+    @classmethod
+    def to(cls, means: Tensor, precision: Tensor) -> Distances:
+        """Prepare those to `means` (C, D) under a symmetric `precision` (D, D)."""
+        weights = means @ precision
+        return cls(precision, weights, 0.5 * (weights * means).sum(1))
+
+    def of(self, features: Tensor) -> Tensor:
+        """(B, C): (f - mu_c) P (f - mu_c) / 2, for `features` (B, D).
+
+        Minus this, up to a constant, is log N(f; mu_c, P^-1).
+        """
+        own = 0.5 * ((features @ self.precision) * features).sum(1)
+        return own[:, None] - features @ self.weights.T + self.bias
 
 
 def leave_one_out(support: SupportSet, spectrum: Spectrum, ridge: float) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adapter.affinity import affinity, balance_weights, centred, zero_shot_logits
 from adapter.fit import Fit
-from adapter.gaussian import Spectrum, half_distances, identity_precision
+from adapter.gaussian import Distances, Spectrum, identity_precision
 from adapter.support import SupportSet
 
 
@@ -200,11 +200,16 @@ class Head:
         weights = self.classifier.new_tensor([1.0, self.fit.zero_shot_weight])
         return weights[(self.counts > 0).long()]
 
+    @cached_property
+    def _distances(self) -> Distances | None:
+        """Of queries to the class means; None where the Gaussian term is off."""
+        return None if self.precision is None else Distances.to(self.means, self.precision)
+
     def _gaussian_term(self, features: Tensor) -> Tensor:
         """(B, C); 0 for classes without shots."""
-        if self.precision is None:
+        if self._distances is None:
             return features.new_zeros(len(features), len(self.labels))
-        distances = half_distances(features, self.means, self.precision)
+        distances = self._distances.of(features)
         nearness = self.fit.gaussian_weight * (self.fit.gaussian_origin - distances)
         return torch.where(self.counts > 0, nearness, 0.0)
 
@@ -216,10 +221,10 @@ class Head:
     @cached_property
     def _text_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """Class, text row and multiplicity of each distinct (class, text) pair: exact, and few."""
-        pairs, counts = torch.unique(
-            torch.stack([self.targets, self.text_rows]), dim=1, return_counts=True
-        )
-        return pairs[0], pairs[1], counts.to(self.classifier.dtype)
+        # One integer a pair: unique rows of a matrix cost many times as much.
+        texts = int(self.text_rows.max()) + 1 if len(self.text_rows) else 1
+        pairs, counts = torch.unique(self.targets * texts + self.text_rows, return_counts=True)
+        return pairs // texts, pairs % texts, counts.to(self.classifier.dtype)
 
     def _by_text(self, hits: Hits) -> Tensor:
         """(B, M): affinity of each query to each text; 0 for texts that were not found."""

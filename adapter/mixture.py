@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from adapter.affinity import centred, zero_shot_logits
 from adapter.fit import Fit
-from adapter.gaussian import RIDGES, Spectrum, half_distances, identity_precision, leave_one_out
+from adapter.gaussian import RIDGES, Distances, Spectrum, identity_precision, leave_one_out
 from adapter.names import balance_with_names
 from adapter.networks import Networks
 from adapter.selection import SHARPNESSES, Entries, leave_one_out_evidence, scorable_rows
@@ -205,7 +205,7 @@ def _single_shots(support: SupportSet) -> LeftOut | None:
     zero_shot = zero_shot_logits(support.keys, support.classifier, support.logit_scale)
     levelled = centred(zero_shot) - name_levels(support)
     temperature = 1.0 if single_class else calibrate(levelled, support.targets).temperature
-    distances = half_distances(support.keys, support.means, identity_precision(support))
+    distances = Distances.to(support.means, identity_precision(support)).of(support.keys)
     # Without itself, a shot is K/(K-1) times as far from the mean of its class.
     counts = support.counts[support.targets].to(distances.dtype)
     own = support.targets[:, None]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from adapter.gaussian import (
+    Distances,
     Spectrum,
-    half_distances,
     identity_precision,
     leave_one_out,
     strangers,
@@ -62,7 +62,7 @@ def test_precision_is_the_inverse_of_the_shrunken_covariance() -> None:
 def test_half_distances_are_mahalanobis() -> None:
     support = random_support([4, 4, 4])
     precision = Spectrum.of(support).precision(0.1)
-    found = half_distances(support.keys[:2], support.means, precision)
+    found = Distances.to(support.means, precision).of(support.keys[:2])
     for b in range(2):
         for c in range(3):
             expected = half_distance(
