@@ -76,21 +76,22 @@ class Scores:
         return self.logits.softmax(dim=1)
 
     def explain(self, query: int, limit: int) -> list[Reason]:
-        """The `limit` shots that contribute most to their classes, best first.
+        """The `limit` shots whose pictures are nearest to the query, nearest first.
 
-        The contributions of all of a class's shots sum to its image and text cache terms.
+        Nearness, since contributions are weighed by how many shots a class has. The contributions
+        of all of a class's shots sum to its image and text cache terms.
         """
         image, text, contribution = self.head.contributions(self.image, self.text, query)
-        top = contribution.topk(min(limit, len(contribution)))
+        nearest = image.argsort(descending=True)[:limit].tolist()
         rows = self.image.rows
         return [
             Reason(
                 row=found if rows is None else int(rows[query, found]),
                 image_affinity=float(image[found]),
                 text_affinity=float(text[found]),
-                contribution=value,
+                contribution=float(contribution[found]),
             )
-            for value, found in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+            for found in nearest
         ]
 
 

@@ -75,7 +75,7 @@ def _predictions(predictions: Iterable[Prediction]) -> Table:
 
 
 def _neighbors(neighbors: Iterable[Neighbor]) -> Table:
-    table = _table("the shots that say most", "label")
+    table = _table("the nearest shots", "label")
     table.add_column("shot")
     for column in ("image affinity", "text affinity", "contribution"):
         table.add_column(column, justify="right")

@@ -62,7 +62,7 @@ class Verdict(BaseModel):
     confidence: float = Field(description="The best class's probability.", examples=[0.93])
     unknown: bool = Field(description="True below `min_confidence`.", examples=[False])
     predictions: list[Prediction] = Field(description="`top_k` classes, best first.")
-    neighbors: list[Neighbor] = Field(description="`explain` shots, the largest share first.")
+    neighbors: list[Neighbor] = Field(description="`explain` shots, the nearest first.")
 
 
 class Classification(Verdict):

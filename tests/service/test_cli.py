@@ -67,7 +67,7 @@ def test_classify_shows_a_table(taught: Service, images: list[Path]) -> None:
     result = run("classify", images[0], "--url", taught.url, "--explain", 2)
     assert result.exit_code == 0
     assert f"{images[0]}: red" in result.output
-    for text in ("image", "cache", "the shots that say most"):
+    for text in ("image", "cache", "the nearest shots"):
         assert text in result.output
 
 
