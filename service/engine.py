@@ -141,6 +141,9 @@ class Engine:
 
     def _refit(self) -> None:
         """On the refitter's thread; the owner only copies and swaps."""
+        # Of this thread alone. A fit is many small operations, which a second thread only holds up,
+        # and the owner wants the other cores.
+        torch.set_num_threads(1)
         cache = self.cache
         fitted = self._ask(cache.support).fit()
         self._ask(lambda: cache.install(fitted))
