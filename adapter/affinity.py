@@ -51,12 +51,15 @@ def class_evidence(
 
     Args:
         affinities: (B, N).
-        targets: (N,) int64, each shot's class.
+        targets: (N,) int64, each shot's class; or (B, N), each query's own shots, for a plain sum.
         class_count: C; classes without shots have evidence 0.
         balance: see `Balance`.
     """
     evidence = affinities.new_zeros(len(affinities), class_count)
-    evidence.index_add_(1, targets, affinities)
+    if targets.ndim == 2:
+        evidence.scatter_add_(1, targets, affinities)
+    else:
+        evidence.index_add_(1, targets, affinities)
     if balance == "sum":
         return evidence
     counts = torch.bincount(targets, minlength=class_count)
@@ -74,27 +77,3 @@ def centred(logits: Tensor) -> Tensor:
     So that classes whose logits are weighed differently still compete around the same zero.
     """
     return logits - logits.mean(1, keepdim=True)
-
-
-def paper_terms(
-    zero_shot: Tensor,
-    image_evidence: Tensor,
-    text_evidence: Tensor,
-    *,
-    cache_weight: float,
-    image_ratio: float,
-) -> dict[str, Tensor]:
-    """The three terms of the published form, kept apart; their sum is the logits.
-
-    Args:
-        zero_shot: (B, C), from `zero_shot_logits`.
-        image_evidence: (B, C), E_I.
-        text_evidence: (B, C), E_T.
-        cache_weight: alpha.
-        image_ratio: gamma; 1 is Tip-Adapter.
-    """
-    return {
-        "zero_shot": zero_shot,
-        "image_cache": cache_weight * image_ratio * image_evidence,
-        "text_cache": cache_weight * (1 - image_ratio) * text_evidence,
-    }

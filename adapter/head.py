@@ -12,7 +12,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from adapter.affinity import affinity, balance_weights, centred, zero_shot_logits
+from adapter.affinity import (
+    affinity,
+    balance_weights,
+    centred,
+    class_evidence,
+    zero_shot_logits,
+)
 from adapter.fit import Fit
 from adapter.gaussian import Distances, Spectrum, identity_precision
 from adapter.support import SupportSet
@@ -176,8 +182,8 @@ class Head:
                 "class_offset": self._offsets.expand_as(zero_shot),
                 "gaussian": self._gaussian_term(features),
             }
-        terms["image_cache"] = self._image_term(image, len(features))
-        terms["text_cache"] = self._text_term(text, len(features))
+        terms["image_cache"] = self._image_term(image)
+        terms["text_cache"] = self._text_term(text)
         return Scores(self.labels, terms, image, text, self)
 
     def contributions(self, image: Hits, text: Hits, query: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -235,19 +241,16 @@ class Head:
         texts = int(self.text_rows.max()) + 1
         return found.new_zeros(len(found), texts).scatter_(1, hits.rows, found)
 
-    def _image_term(self, hits: Hits, queries: int) -> Tensor:
+    def _image_term(self, hits: Hits) -> Tensor:
         """(B, C)."""
-        evidence = self.classifier.new_zeros(queries, len(self.labels))
         strength = affinity(hits.similarity, self.fit.image_sharpness)
-        if hits.rows is None:
-            evidence.index_add_(1, self.targets, strength)
-        else:
-            evidence.scatter_add_(1, self.targets[hits.rows], strength)
+        targets = self.targets if hits.rows is None else self.targets[hits.rows]
+        evidence = class_evidence(strength, targets, len(self.labels), "sum")
         return self.fit.image_weight * self._balance * evidence
 
-    def _text_term(self, hits: Hits, queries: int) -> Tensor:
+    def _text_term(self, hits: Hits) -> Tensor:
         """(B, C)."""
-        evidence = self.classifier.new_zeros(queries, len(self.labels))
         classes, texts, counts = self._text_pairs
-        evidence.index_add_(1, classes, self._by_text(hits)[:, texts] * counts)
+        strength = self._by_text(hits)[:, texts] * counts
+        evidence = class_evidence(strength, classes, len(self.labels), "sum")
         return self.fit.text_weight * self._balance * evidence

@@ -34,7 +34,6 @@ TEMPLATES = (
     "{}",
 )
 HUES = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
-TINTS = (*HUES, "brown", "black", "gray", "white")
 LIGHTS = ("dark", "dim", "bright")
 
 

@@ -19,8 +19,6 @@ from adapter.affinity import (
     balance_weights,
     class_evidence,
     fuse,
-    paper_terms,
-    zero_shot_logits,
 )
 
 Array = NDArray[np.float64]
@@ -141,54 +139,6 @@ def test_balance_weights_by_hand() -> None:
 def test_evidence_without_any_shot_is_zero() -> None:
     evidence = class_evidence(torch.zeros(2, 0), torch.zeros(0, dtype=torch.int64), 3)
     assert torch.equal(evidence, torch.zeros(2, 3))
-
-
-@settings(deadline=None)
-@given(cases(), st.floats(0, 10), st.floats(0, 1), st.integers(0, 1000))
-def test_the_three_terms_equal_the_published_formula(
-    case: Case, cache_weight: float, image_ratio: float, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    queries, classes = len(case.similarity), case.class_count
-    features, classifier = rng.normal(size=(queries, 6)), rng.normal(size=(classes, 6))
-    text_similarity = rng.uniform(-1, 1, case.similarity.shape)
-    image, targets = case.tensors
-
-    terms = paper_terms(
-        zero_shot_logits(torch.from_numpy(features), torch.from_numpy(classifier), 100.0),
-        class_evidence(affinity(image, 5.5), targets, classes, "sum"),
-        class_evidence(affinity(torch.from_numpy(text_similarity), 2.0), targets, classes, "sum"),
-        cache_weight=cache_weight,
-        image_ratio=image_ratio,
-    )
-
-    for query in range(queries):
-        expected = [100.0 * float(features[query] @ row) for row in classifier]
-        for shot, target in enumerate(case.targets):
-            of_image = math.exp(-5.5 * (1 - case.similarity[query, shot]))
-            of_text = math.exp(-2.0 * (1 - text_similarity[query, shot]))
-            fused = image_ratio * of_image + (1 - image_ratio) * of_text
-            expected[target] += cache_weight * fused
-        logits = sum(term[query] for term in terms.values())
-        assert isinstance(logits, torch.Tensor)
-        np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-9, atol=1e-9)
-
-
-@settings(deadline=None)
-@given(cases(), st.floats(0.1, 10))
-def test_without_the_text_cache_it_is_tip_adapter(case: Case, alpha: float) -> None:
-    image, targets = case.tensors
-    zero_shot = torch.rand(len(image), case.class_count, dtype=torch.float64)
-    text = torch.rand_like(zero_shot)
-    evidence = class_evidence(affinity(image, 5.5), targets, case.class_count, "sum")
-    terms = paper_terms(zero_shot, evidence, text, cache_weight=alpha, image_ratio=1.0)
-    assert not terms["text_cache"].any()
-    # As in Tip-Adapter's own code: affinity @ one-hot labels * alpha, added to CLIP's logits.
-    one_hot = torch.nn.functional.one_hot(targets, case.class_count).double()
-    cache_logits = ((-1) * (5.5 - 5.5 * image)).exp() @ one_hot
-    torch.testing.assert_close(
-        sum(terms.values()), zero_shot + cache_logits * alpha, rtol=1e-12, atol=1e-12
-    )
 
 
 def test_fusing_mixes_in_proportion() -> None:

@@ -69,6 +69,37 @@ def test_logits_equal_a_loop_over_shots(counts: list[int], seed: int) -> None:
             assert float(scores.logits[b, c]) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=1, max_size=8),
+    cache_weight=st.floats(0.0, 10.0),
+    image_ratio=st.floats(0.0, 1.0),
+    seed=st.integers(0, 999),
+)
+def test_the_published_form_equals_a_loop_over_shots(
+    counts: list[int], cache_weight: float, image_ratio: float, seed: int
+) -> None:
+    support = random_support(counts, seed=seed)
+    fit = Fit(
+        method="paper",
+        image_sharpness=5.5,
+        text_sharpness=2.0,
+        image_weight=cache_weight * image_ratio,
+        text_weight=cache_weight * (1 - image_ratio),
+    )
+    features = queries(support, 2, seed)
+    scores = Head.build(support, fit).score(features, *exact(support, features))
+    f, keys, texts = features.numpy(), support.keys.numpy(), support.texts.numpy()
+    for b in range(2):
+        expected = 20.0 * support.classifier.numpy() @ f[b]
+        for i, target in enumerate(support.targets.tolist()):
+            image = np.exp(-5.5 * (1 - f[b] @ keys[i]))
+            text = np.exp(-2.0 * (1 - f[b] @ texts[target]))
+            fused = image_ratio * image + (1 - image_ratio) * text
+            expected[target] += cache_weight * fused * np.mean(counts) / counts[target]
+        np.testing.assert_allclose(scores.logits[b].numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_contributions_of_a_class_sum_to_its_cache_terms() -> None:
     support = random_support([3, 1, 0, 5])
     features = queries(support)
