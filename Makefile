@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test lint bench evaluate lock clean
+.PHONY: serve test lint bench evaluate torture lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/xmadapter demo --cache "$(CACHE)" --images var/demo
@@ -29,6 +29,11 @@ bench: $(VENV)/.installed-test
 # Our method, its parts and its rivals, set side by side: the tables of docs/evaluation.md.
 evaluate: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evaluation
+
+# Long runs that try to lose data or take the service down: the table of docs/reliability.md.
+# About two hours; CASES="kills flips" runs some of them.
+torture: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.torture $(CASES)
 
 lock: $(VENV)/.installed-test
 	$(BIN)/python .ci/lock.py
