@@ -4,6 +4,7 @@ Errors: `ImageError`, and below it `EmptyImage`, `UnsupportedImage`, `ImageTooLa
 `UndecodableImage`. No bytes whatever make `open_image` raise anything else.
 """
 
+import contextlib
 import math
 import random
 from collections.abc import Callable
@@ -12,15 +13,18 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from torch import Tensor
 
 from adapter.encoder import Preprocessing
+from adapter.orientation import orientation
+from adapter.segments import TooManyParts, check_png, split_jpeg
 
 VIEW_SCALE = (0.5, 1.0)
 VIEW_RATIO = (3 / 4, 4 / 3)
 THUMBNAIL_QUALITY = 80
-ORIENTATION_TAG = 0x0112
+# As in JPEG, whose format ends there: Pillow takes 8 bytes more for each row.
+MAX_EDGE = 65_535
 # Above this, resizing the short edge first would make an image of gigabytes from a thin strip.
 LARGEST_STRIP = 16
 
@@ -38,7 +42,7 @@ class UnsupportedImage(ImageError):  # noqa: N818
 
 
 class ImageTooLarge(ImageError):  # noqa: N818
-    """Too many bytes, or too many pixels by the header; nothing was decoded."""
+    """Too many bytes, or too many pixels or parts by the header; nothing was decoded."""
 
 
 class UndecodableImage(ImageError):  # noqa: N818
@@ -53,7 +57,7 @@ class ImageLimits:
     max_pixels: int = 50_000_000
 
 
-_READERS: dict[str, Callable[[BytesIO], Image.Image]] = {
+_READERS: dict[str, Callable[[BytesIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
@@ -68,6 +72,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_EIGHT_BITS = [(value + 128) // 257 for value in range(2**16)]
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -88,16 +93,11 @@ def open_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     limits = limits or ImageLimits()
     kind = _kind_of(data, limits)
     try:
-        if kind == "WebP":  # its reader allocates the whole canvas, the others only look
-            _check_pixel_count(_webp_canvas(data), limits)
-        if kind == "PNG":  # its reader wants to see the image's data before it tells the size
-            _check_pixel_count(_png_size(data), limits)
-        image = _READERS[kind](BytesIO(data))
-        _check_pixel_count(image.size, limits)
-        image.load()
-        return _flatten(_upright(image))
+        return _flatten(_decode(data, kind, limits))
     except ImageError:
         raise
+    except TooManyParts as error:
+        raise ImageTooLarge(f"{error}: save the image again with another program") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, and more
         raise UndecodableImage(
             f"expected a complete {kind} image, got {len(data)} bytes that cannot be decoded "
@@ -170,8 +170,46 @@ def _kind_of(data: bytes, limits: ImageLimits) -> str:
     raise UnsupportedImage(f"expected a JPEG, PNG or WebP image, got {got}: convert it first")
 
 
+def _decode(data: bytes, kind: str, limits: ImageLimits) -> Image.Image:
+    """The image as it is stored, but upright."""
+    exif = xmp = b""
+    if kind == "WebP":  # its reader allocates the whole canvas, the others only look
+        _check_pixel_count(_webp_canvas(data), limits)
+    if kind == "PNG":  # its reader wants to see the image's data before it tells the size
+        _check_pixel_count(_png_size(data), limits)
+        check_png(data)
+    if kind == "JPEG":
+        jpeg = split_jpeg(data)
+        data, exif, xmp = jpeg.picture, jpeg.exif, jpeg.xmp
+    image = _READERS[kind](BytesIO(data))
+    _check_pixel_count(image.size, limits)
+    image.load()
+    image.fp = None  # a WebP's has the pixels a second time
+    if kind != "JPEG":
+        exif, xmp = _metadata(image)
+    transposition = _TRANSPOSITIONS.get(orientation(exif, xmp))
+    return image if transposition is None else image.transpose(transposition)
+
+
+def _metadata(image: Image.Image) -> tuple[bytes, bytes]:
+    """EXIF and XMP of a PNG or WebP; a PNG may have them as text."""
+    info = image.info
+    exif = info.get("exif", b"")
+    if not exif and "Raw profile type exif" in info:
+        digits = "".join(info["Raw profile type exif"].split("\n")[3:])
+        with contextlib.suppress(ValueError):  # damaged: the picture may be good
+            exif = bytes.fromhex(digits)
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp", "").encode()
+    return exif, xmp
+
+
 def _check_pixel_count(size: tuple[int, int], limits: ImageLimits) -> None:
     width, height = size
+    if max(size) > MAX_EDGE and width * height <= limits.max_pixels:
+        raise ImageTooLarge(
+            f"expected edges of at most {MAX_EDGE} pixels, got {width} x {height}: "
+            "send a smaller image"
+        )
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
             f"expected at most {limits.max_pixels} pixels, got {width} x {height}: "
@@ -200,21 +238,12 @@ def _webp_canvas(data: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG)
-    except Exception:  # damaged EXIF is common in good photographs: they are upright then
-        return image
-    transposition = _TRANSPOSITIONS.get(orientation) if isinstance(orientation, int) else None
-    return image if transposition is None else image.transpose(transposition)
-
-
 def _flatten(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         image = _sixteen_bits_to_eight(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    rgba = image.convert("RGBA")
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     lowest, _ = rgba.getchannel("A").getextrema()
     if lowest == 255:
         return rgba.convert("RGB")
@@ -225,11 +254,13 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 def _sixteen_bits_to_eight(image: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255, and keep a transparent grey, if one is named, transparent."""
-    values = np.asarray(image).astype(np.uint32)
-    grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
+    wide = image.convert("I")
+    grey = wide.point(_EIGHT_BITS, "L")
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        opaque = [255] * 2**16
+        opaque[transparent] = 0
+        grey.putalpha(wide.point(opaque, "L"))
     return grey
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torchvision.transforms import Compose, PILToTensor, RandomResizedCrop
 
 from adapter.encoder import Preprocessing
@@ -202,6 +204,45 @@ def test_damaged_images_decode_or_raise_image_errors(
     assert image.width * image.height <= 1_000_000
 
 
+@pytest.mark.parametrize(("width", "height"), [(65_536, 1), (1, 65_536), (1, 50_000_000)])
+def test_a_strip_is_refused_for_its_edge(width: int, height: int) -> None:
+    with pytest.raises(ImageTooLarge, match="expected edges of at most 65535 pixels, got"):
+        open_image(png(width, height, 8, 2, b"\0"))
+
+
+def test_the_longest_edge_is_taken() -> None:
+    assert open_image(encoded(Image.new("L", (65_535, 1)))).size == (65_535, 1)
+
+
+def test_a_progressive_jpeg_with_endless_scans_is_refused() -> None:
+    # Each goes over all pixels again: 20 MB of them would take hours.
+    data = encoded(photograph(), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert open_image(data[:-2] + scan * 50 + data[-2:]).size == (60, 40)
+    with pytest.raises(ImageTooLarge, match="expected at most 100 scans in a JPEG"):
+        open_image(data[:-2] + scan * 100 + data[-2:])
+
+
+def test_a_file_of_a_million_parts_is_refused_at_once() -> None:
+    # Pillow reads them one by one, in Python, and keeps them: 13 s, or 700 MB.
+    jpeg = encoded(photograph(), "JPEG")
+    began = time.perf_counter()
+    with pytest.raises(ImageTooLarge, match="segments"):
+        open_image(jpeg[:2] + b"\xff\xef\0\2" * 1_000_000 + jpeg[2:])
+    with pytest.raises(ImageTooLarge, match="chunks"):
+        open_image(png(1, 1, 8, 2, b"\0\0\0\0", *[b"vpAg"] * 60_000))
+    assert open_image(jpeg[:2] + b"\xff" * 10_000_000 + jpeg[2:]).size == (60, 40)
+    assert time.perf_counter() - began < 4
+
+
+def test_damaged_metadata_is_no_matter_to_the_log(recwarn: pytest.WarningsRecorder) -> None:
+    entries = b"".join(struct.pack(">HHLL", tag, 3, 90, 2**30) for tag in range(400))
+    exif = b"MM\0*\0\0\0\x08" + struct.pack(">H", 400) + entries
+    for kind in ("JPEG", "PNG", "WEBP"):
+        assert open_image(encoded(photograph(), kind, exif=exif)).size == (60, 40)
+    assert not recwarn.list
+
+
 # What is taken, and how
 
 
@@ -301,12 +342,28 @@ def test_an_unknown_orientation_is_upright(value: int) -> None:
     assert open_image(encoded(photograph(), "JPEG", exif=exif)).size == (60, 40)
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0MM\0*", b"Exif\0\0garbage" * 4, b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"]
 )
 def test_damaged_exif_does_not_cost_the_image(exif: bytes) -> None:
     assert open_image(encoded(photograph(), "JPEG", exif=exif)).size == (60, 40)
+
+
+def test_orientation_in_xmp_or_in_a_pngs_text_is_applied() -> None:
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}")
+    damaged = PngInfo()
+    damaged.add_text("Raw profile type exif", "\nexif\n4\nnot hexadecimal")
+    itxt = PngInfo()
+    itxt.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    assert open_image(encoded(photograph(), "JPEG", xmp=xmp)).size == (40, 60)
+    assert open_image(encoded(photograph(), "WEBP", xmp=xmp)).size == (40, 60)
+    assert open_image(encoded(photograph(), pnginfo=itxt)).size == (40, 60)
+    assert open_image(encoded(photograph(), pnginfo=text)).size == (40, 60)
+    assert open_image(encoded(photograph(), pnginfo=damaged)).size == (60, 40)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
