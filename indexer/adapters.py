@@ -2,11 +2,12 @@
 
     0001.safetensors   the networks
     0001.json          what is known of them; written last, and without it there is no adapter 1
-    current            the number of the one that serves
+    current            the number of the one that serves, and the checksum of its record; without
+                       it untrained networks serve
 
-One process at a time writes here (`xmadapter train` holds a lock), any may read. A file appears
-under its name complete, by a rename. To serve an earlier adapter again, write its number into
-`current`; to serve untrained networks, delete `current`.
+One process at a time writes here (`xmadapter train` and `xmadapter adapter use` hold a lock), any
+may read. A file appears under its name complete, by a rename. Record and pointer have checksums
+of their own (`indexer.sealed`), the record has that of the networks: a byte that changes is told.
 """
 
 from __future__ import annotations
@@ -14,19 +15,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-
 from adapter.fit import Method
-from adapter.networks import AdapterFileError, Networks
+from adapter.networks import AdapterFileError, Networks, networks_content
 from indexer.database import sync_folder
 from indexer.errors import CacheUnwritable
+from indexer.pointer import USE, Pointer, read_pointer
+from indexer.sealed import SealBroken, Sealed, read_sealed
 
 FOLDER = "adapters"
 CURRENT = "current"
@@ -129,65 +129,63 @@ class Adapters:
         """The number of the one that is to serve; None for untrained networks.
 
         Raises:
-            AdapterFileError: the pointer cannot be read, or holds no number.
+            AdapterFileError: the pointer is damaged.
         """
-        path = self.folder / CURRENT
-        try:
-            text = path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
+        pointer = read_pointer(self.folder / CURRENT)
+        return None if pointer is None else pointer.number
+
+    @property
+    def published(self) -> Record | None:
+        """The record of the one that is to serve; None for untrained networks.
+
+        Raises:
+            AdapterFileError: the pointer is damaged, or the record, or is that of another adapter.
+        """
+        pointer = read_pointer(self.folder / CURRENT)
+        if pointer is None:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise AdapterFileError(f"cannot read {path}: {error}") from error
-        if not (text.isdigit() and len(text) < 10):
+        record, checksum = self._sealed_record(pointer.number)
+        if checksum != pointer.record:
             raise AdapterFileError(
-                f"expected the number of an adapter in {path}, got {text[:20]!r}: write one into "
-                "it, or delete it to serve untrained networks"
+                f"expected the record {pointer.record[:12]} in {self.paths(record.number)[1]}, as "
+                f"{self.folder / CURRENT} has it, got {checksum[:12]}: {USE}"
             )
-        return int(text)
+        return record
 
     def record(self, number: int) -> Record:
         """What is known of an adapter. Raises AdapterFileError."""
-        path = self.paths(number)[1]
-        try:
-            found = TypeAdapter(Record).validate_json(path.read_bytes())
-        except OSError as error:
-            raise AdapterFileError(f"cannot read adapter {number}: {error}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise AdapterFileError(
-                f"{path} is damaged: {first['loc']}: {first['msg']}: train again, or publish "
-                "another adapter"
-            ) from error
-        if found.number != number:
-            raise AdapterFileError(f"expected adapter {number} in {path}, got {found.number}")
-        return found
+        return self._sealed_record(number)[0]
 
     def read(self, number: int, encoder: str, width: int) -> Adapter:
-        """Read an adapter, and check all that can be checked.
+        """Read an adapter by its number; see `load`."""
+        return self.load(self.record(number), encoder, width)
+
+    def load(self, record: Record, encoder: str, width: int) -> Adapter:
+        """Read an adapter into memory, and check all that can be checked.
 
         Args:
-            number: its own.
+            record: its own.
             encoder: the fingerprint of the encoder that it is to be used with.
             width: D.
 
         Raises:
             AdapterFileError: missing, damaged, not finite, or made for another encoder.
         """
-        record = self.record(number)
         if record.encoder != encoder:
             raise AdapterFileError(
-                f"adapter {number} was trained on features of {record.model} "
+                f"adapter {record.number} was trained on features of {record.model} "
                 f"({record.encoder[:12]}), and the cache is served with another encoder "
                 f"({encoder[:12]}): train again"
             )
-        path = self.paths(number)[0]
-        found = file_checksum(path)
+        path = self.paths(record.number)[0]
+        content = networks_content(path)
+        found = checksum_of(content)
         if found != record.sha256:
             raise AdapterFileError(
                 f"{path} is damaged: expected the checksum {record.sha256[:12]}, got "
-                f"{found[:12]}: restore it, or publish another adapter"
+                f"{found[:12]}: restore it, or {USE}"
             )
-        return Adapter(Networks.load(path, width), found, record)
+        return Adapter(Networks.parse(content, path, width), found, record)
 
     def write(self, networks: Networks, record: Record) -> Record:
         """Write an adapter under the next number, and have it serve if its record says so.
@@ -203,20 +201,37 @@ class Adapters:
         """
         number = 1 + max([*self._numbers(".json"), *self._numbers(".safetensors")], default=0)
         weights, facts = self.paths(number)
-        with self._all_or_nothing(number):
-            self._put(weights, networks.save)
-            record = replace(
-                record,
-                number=number,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                sha256=file_checksum(weights),
-            )
-            text = TypeAdapter(Record).dump_json(record, indent=2) + b"\n"
-            self._put(facts, lambda path: path.write_bytes(text))
+        content = networks.content()
+        record = replace(
+            record,
+            number=number,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            sha256=checksum_of(content),
+        )
+        sealed = Sealed(asdict(record))
+        with self._writing(), self._discarding(number):
+            self._put(weights, content)
+            self._put(facts, sealed.content())
             if record.published:
-                pointer = f"{number}\n".encode()
-                self._put(self.folder / CURRENT, lambda path: path.write_bytes(pointer))
+                self._point_to(number, sealed.checksum)
         return record
+
+    def use(self, number: int | None) -> None:
+        """Have an adapter serve that is there, or untrained networks (None).
+
+        Its record is checked, not its networks: `read` them before.
+
+        Raises:
+            AdapterFileError: there is no such adapter, or its record is damaged.
+            CacheUnwritable: the disk is full, read-only or failing; what served goes on.
+        """
+        checksum = None if number is None else self._sealed_record(number)[1]
+        with self._writing():
+            if number is None or checksum is None:
+                (self.folder / CURRENT).unlink(missing_ok=True)
+                sync_folder(self.folder)
+            else:
+                self._point_to(number, checksum)
 
     def paths(self, number: int) -> tuple[Path, Path]:
         """An adapter's files: the networks, and what is known of them."""
@@ -224,13 +239,32 @@ class Adapters:
 
     def good(self, encoder: str, width: int, below: int | None) -> Adapter | None:
         """The newest adapter that was published and is sound, of those below a number."""
-        for number in sorted(self._numbers(".json"), reverse=True):
+        for number in reversed(self.numbers):
             if below is not None and number >= below:
                 continue
             with contextlib.suppress(AdapterFileError):
-                if self.record(number).published:
-                    return self.read(number, encoder, width)
+                record = self.record(number)
+                if record.published:
+                    return self.load(record, encoder, width)
         return None
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of all that there are, damaged or not, in their order."""
+        return sorted(self._numbers(".json"))
+
+    def _sealed_record(self, number: int) -> tuple[Record, str]:
+        """The record of an adapter, and the record's checksum. Raises AdapterFileError."""
+        path = self.paths(number)[1]
+        try:
+            found, checksum = read_sealed(path, Record)
+        except OSError as error:
+            raise AdapterFileError(f"cannot read adapter {number}: {error}") from error
+        except SealBroken as error:
+            raise AdapterFileError(f"{path} is damaged: {error}: train again, or {USE}") from error
+        if found.number != number:
+            raise AdapterFileError(f"expected adapter {number} in {path}, got {found.number}")
+        return found, checksum
 
     def _numbers(self, suffix: str) -> list[int]:
         if not self.folder.is_dir():
@@ -238,20 +272,24 @@ class Adapters:
         stems = [path.stem for path in self.folder.iterdir() if path.suffix == suffix]
         return [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
 
-    def _put(self, path: Path, write: Callable[[Path], object]) -> None:
-        """Have `path` written under another name, then give it its own."""
+    def _point_to(self, number: int, record: str) -> None:
+        self._put(self.folder / CURRENT, Pointer(number, record).content())
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """Have `content` written under another name, then give it its own."""
         unfinished = path.with_name(path.name + NEW)
-        write(unfinished)
-        # safetensors keeps others out, but the service may run as another user than the training.
-        unfinished.chmod(self.folder.stat().st_mode & 0o666)
-        with unfinished.open("rb") as file:
+        with unfinished.open("wb") as file:
+            # The service may run as another user than the training.
+            unfinished.chmod(self.folder.stat().st_mode & 0o666)
+            file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
         sync_folder(self.folder)
 
     @contextlib.contextmanager
-    def _all_or_nothing(self, number: int) -> Iterator[None]:
-        """Where the block fails, neither the files of this adapter stay nor unfinished ones."""
+    def _writing(self) -> Iterator[None]:
+        """Where the block fails, nothing unfinished stays, and it is told what the disk said."""
         try:
             self.folder.mkdir(exist_ok=True)
             self._tidy()
@@ -259,17 +297,24 @@ class Adapters:
         except BaseException as error:
             with contextlib.suppress(OSError):
                 self._tidy()
-                self._discard(number)
-            # safetensors wraps the errors of the disk; there are no others of its own in writing.
-            if isinstance(error, OSError | SafetensorError | AdapterFileError):
+            if isinstance(error, OSError):
                 raise CacheUnwritable(
-                    f"the adapter cannot be written to {self.folder}: {error}. Nothing was "
+                    f"the folder of adapters {self.folder} cannot be written: {error}. Nothing was "
                     "changed: make room, or check who may write there"
                 ) from error
             raise
 
+    @contextlib.contextmanager
+    def _discarding(self, number: int) -> Iterator[None]:
+        """Where the block fails, the adapter's files go, unless it is the one that is to serve."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._discard(number)
+            raise
+
     def _discard(self, number: int) -> None:
-        """Remove an adapter's files, unless it is the one that is to serve."""
         with contextlib.suppress(AdapterFileError):
             if self.current == number:
                 return
@@ -282,10 +327,6 @@ class Adapters:
             path.unlink()
 
 
-def file_checksum(path: Path) -> str:
-    """Hex sha256 of a file. Raises AdapterFileError where there is none to read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise AdapterFileError(f"cannot read networks from {path}: {error}") from error
+def checksum_of(content: bytes) -> str:
+    """Hex sha256 of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()

@@ -2,15 +2,16 @@
 
 One thread owns it: `classify`, everything that changes it, `support`, `install` and `swap` belong
 to that thread. What only reads the store (lists, single shots, `info`, `version`) may be called
-from any; `prepare`, and `publications`, from any one at a time.
+from any; `prepare`, and `publications`, from any one at a time. Other processes may have the same
+cache open: what they changed counts for the next question here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -19,21 +20,30 @@ from torch import Tensor
 from adapter.encoder import Encoder
 from adapter.fit import Method
 from adapter.head import Scores
-from adapter.prompts import DEFAULT_TEMPLATES, class_feature
+from adapter.prompts import DEFAULT_TEMPLATES
 from indexer.adapters import Adapter, Adapters
-from indexer.changes import adding, moving
 from indexer.errors import CacheMissing
 from indexer.fitting import CacheSnapshot, Fitted
 from indexer.following import Publications
 from indexer.index import IndexKind
-from indexer.info import CacheInfo, info_of, stored_method
+from indexer.info import CacheInfo, info_of, stored_fit, stored_method
 from indexer.labels import validate_label, validate_prompts
 from indexer.live import Live, Prepared
-from indexer.lock import FolderLock
 from indexer.opening import check_origin, made_folder, origin_of
-from indexer.records import ClassInfo, ClassRow, Floats, Page, Request, ShotInfo
-from indexer.shots import Added, NewShot, as_array, to_store
+from indexer.records import (
+    Cap,
+    ClassInfo,
+    Difference,
+    Floats,
+    Page,
+    Reply,
+    Request,
+    ShotInfo,
+    VersionInfo,
+)
+from indexer.shots import Added, NewShot, to_store
 from indexer.store import Store
+from indexer.text_features import TextFeatures
 
 __all__ = ["Added", "Cache", "CacheSnapshot", "Fitted", "NewShot"]
 
@@ -50,18 +60,19 @@ class Cache:
     def __init__(
         self,
         store: Store,
-        lock: FolderLock,
         encoder: Encoder,
         live: Live,
         publications: Publications,
+        cap: Cap | None,
     ) -> None:
         """For `open` alone."""
         self.path = store.folder
         self.encoder = encoder
         self.publications = publications
         self._store = store
-        self._lock = lock
         self._live = live
+        self._cap = cap
+        self._texts = TextFeatures(encoder, store.origin.templates)
 
     @classmethod
     def open(
@@ -73,6 +84,7 @@ class Cache:
         templates: Sequence[str] | None = None,
         index: IndexKind = "auto",
         networks: Path | None = None,
+        cap: Cap | None = None,
         create: bool = True,
     ) -> Cache:
         """Open the cache in the folder `path`, or begin one there.
@@ -86,13 +98,14 @@ class Cache:
             index: kind of the index of image keys. Text keys are narrow, and always exact.
             networks: a file of networks to answer with; those of the adapter that was published
                 last, if None, or untrained ones where none was.
+            cap: the most keys of a class, and what becomes of further shots; None: no end.
             create: whether to begin a cache where there is none.
 
         Raises:
             CacheMissing: there is none, and `create` is false.
             CacheMismatch: it was made with another model, or with other templates.
-            CacheDamaged: it cannot be read.
-            CacheBusy: another process has it open.
+            CacheDamaged: it is not as it was written.
+            CacheBusy: another process has been writing for too long.
             CacheUnwritable: its folder cannot be made or written.
             PromptError: templates without `{}`.
             IndexUnavailable: a kind of index that cannot be had here.
@@ -101,14 +114,15 @@ class Cache:
         """
         if not create and not Store.exists(path):
             raise CacheMissing(f"no cache at {path}: build one, or teach a service that uses it")
+        if not Store.exists(path):
+            # Another process may have made it meanwhile: then it is that one's.
+            with contextlib.suppress(FileExistsError):
+                Store.create(made_folder(path), origin_of(encoder, templates or DEFAULT_TEMPLATES))
         with contextlib.ExitStack() as undo:
-            lock = FolderLock(made_folder(path))
-            undo.callback(lock.release)
-            if not Store.exists(path):
-                Store.create(path, origin_of(encoder, templates or DEFAULT_TEMPLATES))
             store = Store(path)
             undo.callback(store.close)
             check_origin(store.origin, path, encoder, templates)
+            store.check()
             if method is not None and method != store.meta("method"):
                 store.set_meta("method", method)
             if store.meta("logit_scale") is None:
@@ -118,12 +132,11 @@ class Cache:
             adapter = publications.first()
             live = Live(store, encoder, method=chosen, index=index, adapter=adapter)
             undo.pop_all()
-        return cls(store, lock, encoder, live, publications)
+        return cls(store, encoder, live, publications, cap)
 
     def close(self) -> None:
-        """Close the store, and let other processes have the cache."""
+        """Close the store. What was acknowledged is on disk already."""
         self._store.close()
-        self._lock.release()
 
     def __enter__(self) -> Cache:
         return self
@@ -140,7 +153,7 @@ class Cache:
 
     @property
     def version(self) -> int:
-        """How many changes there have been."""
+        """The version that the last answer was given with."""
         return self._live.version
 
     @property
@@ -173,7 +186,7 @@ class Cache:
         return self._live.score(features)
 
     def shot_ids(self, rows: Iterable[int]) -> list[str]:
-        """The shots at these rows of an answer, before the next change."""
+        """The shots at these rows of the last answer."""
         return self._live.memory.shot_ids(rows)
 
     def shots(
@@ -215,7 +228,29 @@ class Cache:
             networks=self.publications.file,
         )
 
-    # Changing
+    # Changing. Each is on disk when it returns, or, within `group`, when that ends; `caller` is the
+    # name that the history keeps.
+
+    def group(self) -> AbstractContextManager[object]:
+        """Changes within it are on disk together when it ends; one that raises is undone alone."""
+        return self._store.group()
+
+    def encode_ahead(self, labels: Iterable[str], captions: Iterable[str | None]) -> None:
+        """Encode what texts are new, so that a `group` need not wait for it."""
+        self._texts.forget()
+        for label in labels:
+            if not self._store.has_class(label):
+                self._texts.of_class(label, None)
+        wanted = (caption for caption in captions if caption)
+        self._texts.of_captions(self._store.unknown_texts(wanted))
+
+    def answer(self, request: Request) -> Reply | None:
+        """What was answered under an idempotency key. Raises IdempotencyConflict."""
+        return self._store.answer(request)
+
+    def remember(self, request: Request, reply: Reply) -> None:
+        """Keep an answer under its key; in one `group` with the change, for all or nothing."""
+        self._store.remember(request, reply)
 
     def add(
         self,
@@ -223,9 +258,9 @@ class Cache:
         shots: Sequence[NewShot],
         *,
         relabel: bool = False,
-        request: Request | None = None,
+        caller: str | None = None,
     ) -> Added:
-        """Teach shots of one class: all of them, or none. They are on disk when this returns.
+        """Teach shots of one class: all of them, or none.
 
         A label not seen before makes a class. The same bytes under the same label are the shot
         that there is already.
@@ -234,90 +269,115 @@ class Cache:
             label: of all the shots.
             shots: at least one.
             relabel: move an image that is known under another label.
-            request: an idempotency key: the same again within a day gets the same answer, and
-                changes nothing.
+            caller: see above.
 
         Raises:
             LabelError, PromptError: a label, or a caption, that is none.
             FeatureError: a feature that is none.
             LabelConflict: the same bytes have another label, and `relabel` is false.
-            IdempotencyConflict: the key came before with another request.
+            ClassFull: the class may have no more shots.
         """
         validate_label(label)
-        self._live.catch_up()
         if not shots:
             raise ValueError(f"expected at least one shot of {label!r}, got none")
-        if request is not None and (answer := self._store.answer(request)) is not None:
-            return Added.of(label, json.loads(answer))
         stored = to_store(shots, self.encoder.width)
         texts = self._store.unknown_texts(each.caption for each in stored if each.caption)
-        encoded = dict(zip(texts, as_array(self.encoder.encode_texts(texts)), strict=True))
-        feature = self._feature_if_new(label)
         result = self._store.add(
-            label, stored, feature=feature, texts=encoded, relabel=relabel, request=request
+            label,
+            stored,
+            feature=self._feature_if_new(label),
+            texts=self._texts.of_captions(texts),
+            relabel=relabel,
+            cap=self._cap,
+            caller=caller,
         )
-        made = None if feature is None else ClassRow(result.class_id, label, None, feature)
-        change = adding(label, made, stored, result.placed, encoded)
-        self._live.mirror(result.version, change)
-        return Added.of(label, asdict(result))
+        return Added.of(label, result)
 
-    def relabel(self, shot_id: str, label: str) -> ShotInfo:
-        """Move a shot to another class, which is made where there is none.
+    def relabel(
+        self, shot_id: str, label: str, *, caller: str | None = None
+    ) -> tuple[ShotInfo, int]:
+        """Move a shot to another class, which is made where there is none; it, and the version.
 
         Raises:
             LabelError: not a label.
             UnknownShot: no such shot.
+            ClassFull: the class may have no more shots.
         """
         validate_label(label)
-        self._live.catch_up()
-        feature = self._feature_if_new(label)
-        class_id, version = self._store.relabel(shot_id, label, feature=feature)
-        made = None if feature is None else ClassRow(class_id, label, None, feature)
-        self._live.mirror(version, moving(shot_id, label, made))
-        return self._store.shot(shot_id)
+        version = self._store.relabel(
+            shot_id, label, feature=self._feature_if_new(label), cap=self._cap, caller=caller
+        )
+        return self._store.shot(shot_id), version
 
-    def forget(self, shot_id: str) -> int:
-        """Delete a shot; the version. Raises UnknownShot."""
-        self._live.catch_up()
-        version = self._store.forget(shot_id)
-        self._live.mirror(version, lambda memory: memory.forget(shot_id))
-        return version
+    def forget(self, shot_id: str, *, caller: str | None = None) -> int:
+        """Take a shot away; the version. Raises UnknownShot."""
+        return self._store.forget(shot_id, caller=caller)
 
-    def put_class(self, label: str, prompts: Sequence[str] | None = None) -> tuple[ClassInfo, bool]:
+    def put_class(
+        self, label: str, prompts: Sequence[str] | None = None, *, caller: str | None = None
+    ) -> tuple[ClassInfo, bool, int]:
         """Make a class, or change its prompts; its shots without a caption follow.
 
         Args:
             label: of the class.
             prompts: its own, `{}` standing for the label; None for the cache's templates.
+            caller: see above.
 
         Returns:
-            The class, and whether it is new.
+            The class, whether it is new, and the version.
 
         Raises:
             LabelError, PromptError: not a label, or not prompts.
         """
         validate_label(label)
-        self._live.catch_up()
         own = None if prompts is None else validate_prompts(prompts)
-        feature = self._class_feature(label, own)
-        class_id, created, version = self._store.put_class(label, own, feature)
-        if version != self.version:
-            row = ClassRow(class_id, label, own, feature)
-            self._live.mirror(version, lambda memory: memory.put_class(row))
-        return self._store.class_info(label), created
+        feature = self._texts.of_class(label, own)
+        created, version = self._store.put_class(label, own, feature, caller=caller)
+        return self._store.class_info(label), created, version
 
-    def delete_class(self, label: str) -> int:
-        """Delete a class and its shots; how many these were. Raises UnknownClass."""
-        self._live.catch_up()
-        shots, version = self._store.delete_class(label)
-        self._live.mirror(version, lambda memory: memory.delete_class(label))
-        return shots
+    def delete_class(self, label: str, *, caller: str | None = None) -> tuple[int, int]:
+        """Take a class and its shots away; how many these were, and the version.
+
+        Raises:
+            UnknownClass: no such class.
+        """
+        return self._store.delete_class(label, caller=caller)
+
+    # History
+
+    def versions(self, limit: int = 100, cursor: str | None = None) -> Page[VersionInfo]:
+        """A page of all changes, newest first. Raises CursorError."""
+        return self._store.versions(limit, cursor)
+
+    def differences(self, before: int, after: int) -> list[Difference]:
+        """What differs between two versions. Raises UnknownVersion."""
+        return self._store.differences(before, after)
+
+    def rollback(self, version: int, *, caller: str | None = None) -> int:
+        """Have in force again what was at a version, as a further version; its number.
+
+        Raises:
+            UnknownVersion: there is no such version, or its history was compacted.
+        """
+        return self._store.rollback(version, caller=caller)
 
     # Fitting
 
     def support(self) -> CacheSnapshot:
         """A copy of all shots, for a fit on another thread."""
         return self._live.snapshot()
+
+    def catch_up(self) -> int:
+        """Have what the store has, whoever changed it; the version."""
+        self._live.catch_up()
+        return self._live.version
+
+    def fitted(self, snapshot: CacheSnapshot) -> Fitted:
+        """Numbers for a snapshot: another process's, where it has fitted to it. On any thread."""
+        numbers, version = stored_fit(self._store, self.adapter.fit_name(self.method))
+        if numbers is not None and version == snapshot.version:
+            return snapshot.head(numbers)
+        return snapshot.fit()
 
     def install(self, fitted: Fitted) -> None:
         """Keep fitted numbers, and answer with them from now on, with every shot that there is.
@@ -340,9 +400,5 @@ class Cache:
         """Answer with another adapter from now on, and with every shot that there is."""
         self._live.swap(prepared)
 
-    def _class_feature(self, label: str, prompts: Sequence[str] | None) -> Floats:
-        texts = self._store.origin.templates if prompts is None else prompts
-        return as_array(class_feature(self.encoder, label, texts))
-
     def _feature_if_new(self, label: str) -> Floats | None:
-        return None if self._live.memory.has_class(label) else self._class_feature(label, None)
+        return None if self._store.has_class(label) else self._texts.of_class(label, None)

@@ -1,4 +1,4 @@
-"""One SQLite file: its schema, how it is opened and made, and its errors in the product's words."""
+"""One SQLite file: how it is opened and made, and its errors in the product's words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,177 +14,217 @@ from indexer.errors import (
     CacheBusy,
     CacheDamaged,
     CacheError,
+    CacheFull,
     CacheMismatch,
     CacheMissing,
     CacheUnwritable,
 )
+from indexer.schema import (
+    APPLICATION_ID,
+    CHECKED,
+    SCHEMA,
+    SCHEMA_VERSION,
+    declared,
+    expected,
+)
 
-APPLICATION_ID = 0x584D4144
-""""XMAD": tells a cache from any other SQLite file."""
-
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 5.0
-
-# Thumbnails and views are apart from the keys, so that reading all keys at start touches no
-# page of them. `position` grows and is never used again: it orders lists and makes cursors.
-SCHEMA = """
-CREATE TABLE meta (
-    key TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE classes (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    label TEXT NOT NULL UNIQUE,
-    prompts TEXT,
-    feature BLOB NOT NULL,
-    created REAL NOT NULL
-) STRICT;
-CREATE TABLE texts (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    text TEXT NOT NULL UNIQUE,
-    feature BLOB NOT NULL
-) STRICT;
-CREATE TABLE shots (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    class_id INTEGER NOT NULL REFERENCES classes (id) ON DELETE CASCADE,
-    text_id INTEGER REFERENCES texts (id),
-    sha256 TEXT NOT NULL UNIQUE,
-    created REAL NOT NULL,
-    key BLOB NOT NULL
-) STRICT;
-CREATE INDEX shots_of_class ON shots (class_id, position);
-CREATE INDEX shots_of_text ON shots (text_id);
-CREATE TABLE extras (
-    position INTEGER PRIMARY KEY REFERENCES shots (position) ON DELETE CASCADE,
-    views BLOB,
-    thumbnail BLOB
-) STRICT;
-CREATE TABLE fits (
-    name TEXT PRIMARY KEY,
-    version INTEGER NOT NULL,
-    json TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE derived_files (
-    name TEXT PRIMARY KEY,
-    version INTEGER NOT NULL,
-    shots INTEGER NOT NULL,
-    sha256 TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE requests (
-    key TEXT PRIMARY KEY,
-    fingerprint TEXT NOT NULL,
-    answer TEXT NOT NULL,
-    created REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX requests_by_age ON requests (created);
-"""
+BUSY_SECONDS = 10.0
 
 
 class Database:
-    """One connection behind one lock, so that any thread may use it.
+    """Two connections, one that writes and one that reads, each behind a lock: for any thread.
+
+    Several processes may have the file open. What one of them has committed, the others see in
+    their next question.
 
     Raises, from every method: CacheDamaged, CacheBusy or CacheUnwritable instead of sqlite3's.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path`.
+        """Open the file at `path`; read-only where the disk is.
 
         Raises:
             CacheMissing: there is none.
-            CacheDamaged: it is truncated, or something else.
-            CacheMismatch: a newer program made it.
+            CacheDamaged: it is truncated, overwritten, or something else.
+            CacheMismatch: an older or newer program made it.
         """
         self.path = path
-        self._lock = threading.RLock()
+        self._writing = threading.RLock()
+        self._reading = threading.RLock()
+        self._writer_thread: int | None = None
+        self._lost: BaseException | None = None
         if not path.is_file():
             raise CacheMissing(f"no cache at {path.parent}: expected a file {path.name} in it")
-        with translated(path):
-            self._connection = _connect(path)
-        try:
-            with translated(path):
-                self._check()
-                _set_up(self._connection)
-        except BaseException:
-            self._connection.close()
-            raise
+        with contextlib.ExitStack() as undo, translated(path):
+            self._writer = _opened(path)
+            undo.callback(self._writer.close)
+            self._check()
+            self._reader = _opened(path)
+            undo.pop_all()
 
     @classmethod
     def create(cls, path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         """Make the file at `path` with empty tables, and whatever `fill` puts into them.
 
         It appears under its name in one step: a process that dies meanwhile leaves no file that
-        would look damaged later.
+        would look damaged later, and of two that create it the first wins.
+
+        Raises:
+            FileExistsError: there is one already.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".new")
-        unfinished.unlink(missing_ok=True)
-        with translated(path), contextlib.closing(_connect(unfinished)) as connection:
-            connection.executescript(SCHEMA)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("BEGIN IMMEDIATE")
-            fill(connection)
-            connection.execute("COMMIT")
-        unfinished.replace(path)
-        sync_folder(path.parent)
+        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+        try:
+            with translated(path), contextlib.closing(_connected(unfinished)) as connection:
+                connection.executescript(SCHEMA)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.execute("BEGIN IMMEDIATE")
+                fill(connection)
+                connection.execute("COMMIT")
+            # Unlike a rename, a link does not replace what is there.
+            path.hardlink_to(unfinished)
+            sync_folder(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file. What was acknowledged is on disk already."""
-        with self._lock:
-            self._connection.close()
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for queries that see one state of the cache."""
-        with self._lock, translated(self.path):
-            yield self._connection
+        """A connection for questions; within `writing` it sees what that has written so far."""
+        if self._writer_thread == threading.get_ident():
+            with translated(self.path):
+                yield self._writer
+            return
+        with self._reading, translated(self.path):
+            yield self._reader
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Within it, all of this thread's `reading` sees one state, whatever others write."""
-        with self._lock, translated(self.path):
-            if self._connection.in_transaction:
+        with self.reading() as connection:
+            if connection.in_transaction:
                 yield
                 return
-            self._connection.execute("BEGIN")
+            connection.execute("BEGIN")
             try:
                 yield
             finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection, in a transaction that is on disk (fsync) when this returns."""
-        with self._lock, translated(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+        """The connection, in a transaction that is on disk (fsync) when this returns.
+
+        Within another `writing` of this thread it is a part of that one: it is undone alone where
+        it fails, and is on disk with all the others when the outermost returns.
+        """
+        with self._writing, translated(self.path):
+            inner = self._writer_thread is not None
+            begin, end, undo = _SAVEPOINT if inner else _TRANSACTION
+            if inner:
+                self._check_transaction()
+            self._writer.execute(begin)
+            if not inner:
+                self._writer_thread, self._lost = threading.get_ident(), None
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # Some errors have rolled back already (a full disk, for one).
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                yield self._writer
+                self._check_transaction()
+                self._writer.execute(end)
+            except BaseException as error:
+                if self._writer.in_transaction:
+                    for statement in undo:
+                        self._writer.execute(statement)
+                elif self._lost is None:
+                    self._lost = error
                 raise
+            finally:
+                if not inner:
+                    self._writer_thread = None
+
+    def _check_transaction(self) -> None:
+        """Raise what ended the transaction, where SQLite ended all of it (a full disk, for one)."""
+        if not self._writer.in_transaction:
+            raise self._lost or sqlite3.OperationalError("the transaction has ended")
+
+    def maintain(self, statement: str) -> None:
+        """Run one statement that no transaction may hold, `VACUUM` for one."""
+        with self._writing, translated(self.path):
+            self._writer.execute(statement).fetchall()
+
+    def check_pages(self) -> None:
+        """Compare all indices with their tables, and look at every page of these.
+
+        Raises:
+            CacheDamaged: they differ, or a page is not what it should be.
+        """
+        with self.reading() as connection:
+            for table in CHECKED:
+                found = connection.execute(f"PRAGMA integrity_check('{table}')").fetchone()[0]
+                if found != "ok":
+                    raise damaged(self.path, f"in its table {table}: {found}")
 
     def _check(self) -> None:
-        """Tell a cache from an empty, foreign or newer file."""
-        application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+        """Tell a cache from an empty, foreign, older or newer file."""
+        application = self._writer.execute("PRAGMA application_id").fetchone()[0]
         if application != APPLICATION_ID:
             raise CacheDamaged(
                 f"{self.path} is not a cache: it is empty, was overwritten, or belongs to another "
                 "program. Restore it from a backup, or move it away to begin a new cache"
             )
-        schema = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if schema > SCHEMA_VERSION:
+        schema = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if schema != SCHEMA_VERSION:
             raise CacheMismatch(
-                f"{self.path} has schema {schema}, this program reads up to {SCHEMA_VERSION}: "
-                "update the program"
+                f"{self.path} has schema {schema}, this program reads {SCHEMA_VERSION}: use the "
+                "program that made it, or build it again"
             )
+        if declared(self._writer) != expected():
+            raise damaged(self.path, "it declares other tables than a cache has")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+_TRANSACTION = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
+_SAVEPOINT = ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that is set up; one that only reads where the disk lets nobody write."""
+    connection = _connected(path)
+    try:
+        _set_up(connection)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            raise
+        return _read_only(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    log = path.with_name(path.name + "-wal")
+    # SQLite cannot make the files beside a log that it needs to read; without a log it needs none.
+    option = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    uri = f"{path.absolute().as_uri()}?{option}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connected(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -193,8 +234,10 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    # What is forgotten is overwritten, not only unlinked from its page.
+    # What is erased is overwritten, not only unlinked from its page.
     connection.execute("PRAGMA secure_delete = ON")
+    # Else a damaged cell would be read as far as it goes.
+    connection.execute("PRAGMA cell_size_check = ON")
 
 
 def sync_folder(path: Path) -> None:
@@ -209,10 +252,16 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_DAMAGED = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    # The program's own statements are right; the file declares something else than it should.
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_MISMATCH,
+}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNWRITABLE = {
-    sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CANTOPEN,
@@ -232,16 +281,23 @@ def translated(path: Path) -> Iterator[None]:
         raise cause from error
 
 
+def damaged(path: Path, reason: str) -> CacheDamaged:
+    """What to say of a file that is not as it was written."""
+    return CacheDamaged(
+        f"{path} is damaged: {reason}. Restore it from a backup, or move it away to begin a new "
+        "cache"
+    )
+
+
 def _translate(path: Path, error: sqlite3.DatabaseError) -> CacheError | None:
     # The low byte is the kind, the rest says which call it was.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGED:
-        return CacheDamaged(
-            f"{path} is damaged ({error}): it was truncated or overwritten. Restore it from a "
-            "backup, or move it away to begin a new cache"
-        )
+        return damaged(path, f"it was truncated or overwritten ({error})")
     if code in _BUSY:
         return CacheBusy(f"{path} is in use by another process ({error})")
+    if code == sqlite3.SQLITE_FULL:
+        return CacheFull(f"the disk of {path} is full ({error})")
     if code in _UNWRITABLE:
         return CacheUnwritable(f"{path} cannot be read or written ({error})")
     return None

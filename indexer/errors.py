@@ -4,8 +4,9 @@ CacheError
 ├── CacheMissing         no cache at this path
 ├── CacheMismatch        made with another model, other templates, or a newer program
 ├── CacheDamaged         the file is not, or no longer, a readable cache
-├── CacheBusy            another process has it open
-├── CacheUnwritable      disk full, read-only, or an error of the device
+├── CacheBusy            another process has been writing for too long
+├── CacheUnwritable      disk read-only, or an error of the device
+│   └── CacheFull        disk full
 ├── EmptyCache           no class yet: nothing to classify with
 ├── LabelError           not a label (a ValueError)
 ├── PromptError          not a list of prompts (a ValueError)
@@ -13,6 +14,8 @@ CacheError
 ├── CursorError          not a cursor of this list (a ValueError)
 ├── UnknownShot          (a LookupError)
 ├── UnknownClass         (a LookupError)
+├── UnknownVersion       never was, or its history was compacted (a LookupError)
+├── ClassFull            as many shots as a class may have
 ├── LabelConflict        the same image under another label
 └── IdempotencyConflict  a key used again for another request
 SourceError              no images there, or a list of them that cannot be read (adapter.datasets)
@@ -48,11 +51,15 @@ class CacheDamaged(CacheError):
 
 
 class CacheBusy(CacheError):
-    """Another process has the cache open for writing."""
+    """Another process has been writing for longer than one waits."""
 
 
 class CacheUnwritable(CacheError):
-    """The disk refused: full, read-only, or failing. Nothing was acknowledged."""
+    """The disk refused: read-only, or failing. Nothing was acknowledged."""
+
+
+class CacheFull(CacheUnwritable):
+    """The disk has no room. Nothing was acknowledged, and nothing was lost."""
 
 
 class EmptyCache(CacheError):
@@ -100,6 +107,35 @@ class UnknownClass(CacheError, LookupError):
         self.suggestions = tuple(difflib.get_close_matches(label, list(known), n=3))
         hint = f"; did you mean {', '.join(map(repr, self.suggestions))}?" * bool(self.suggestions)
         super().__init__(f"no class has the label {label!r}{hint}")
+
+
+class UnknownVersion(CacheError, LookupError):
+    """There is no such version to go back to, or to compare with.
+
+    Attributes:
+        version: that was asked for.
+        oldest, newest: those that there are.
+    """
+
+    def __init__(self, version: int, oldest: int, newest: int) -> None:
+        self.version, self.oldest, self.newest = version, oldest, newest
+        super().__init__(f"expected a version from {oldest} to {newest}, got {version}")
+
+
+class ClassFull(CacheError):
+    """A class has as many shots as it may have, and is not to merge more.
+
+    Attributes:
+        label: of the class.
+        most: shots that it may have.
+    """
+
+    def __init__(self, label: str, most: int) -> None:
+        self.label, self.most = label, most
+        super().__init__(
+            f"the class {label!r} has {most} shots, and may have no more: forget some, or let "
+            "the service merge further ones into those that there are"
+        )
 
 
 class LabelConflict(CacheError):

@@ -1,4 +1,8 @@
-"""Which adapter is to serve: chosen when a cache is opened, followed as others are published."""
+"""Which adapter is to serve: chosen when a cache is opened, followed as others are published.
+
+An adapter that was found sound stays in memory: what becomes of its files afterwards is told, and
+changes no answer.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from adapter.networks import AdapterFileError, Networks
-from indexer.adapters import Adapter, Adapters, file_checksum
+from adapter.networks import AdapterFileError, Networks, networks_content
+from indexer.adapters import Adapter, Adapters, checksum_of
 
 Seen = tuple[object, ...]
 
@@ -58,8 +62,9 @@ class Publications:
             AdapterFileError: the file that was named cannot be used.
         """
         if self.file is not None:
-            networks = Networks.load(self.file, self.features.width)
-            return Adapter(networks, file_checksum(self.file), file=self.file)
+            content = networks_content(self.file)
+            networks = Networks.parse(content, self.file, self.features.width)
+            return Adapter(networks, checksum_of(content), file=self.file)
         self._seen = self._look()
         try:
             return self._current()
@@ -93,10 +98,10 @@ class Publications:
         self.error = f"adapter {adapter.number} could not be put to use: {error}"
 
     def _current(self) -> Adapter:
-        number = self.adapters.current
-        if number is None:
+        record = self.adapters.published
+        if record is None:
             return self._untrained()
-        return self.adapters.read(number, self.features.fingerprint, self.features.width)
+        return self.adapters.load(record, self.features.fingerprint, self.features.width)
 
     def _last_good(self) -> Adapter:
         try:

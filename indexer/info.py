@@ -92,8 +92,8 @@ def _published(folder: Path) -> tuple[int | None, str | None]:
     """Number and checksum of the adapter that was published last, where it can be told."""
     adapters = Adapters(folder)
     with contextlib.suppress(AdapterFileError):
-        if (number := adapters.current) is not None:
-            return number, adapters.record(number).sha256
+        if (record := adapters.published) is not None:
+            return record.number, record.sha256
     return None, None
 
 

@@ -13,7 +13,6 @@ from adapter.fit import Fit, Method
 from adapter.head import Head, Hits, Scores
 from adapter.networks import Networks
 from indexer.adapters import Adapter
-from indexer.changes import Change
 from indexer.errors import EmptyCache
 from indexer.fitting import CacheSnapshot, Fitted, moved
 from indexer.index import IndexKind, KeyIndex
@@ -23,6 +22,9 @@ from indexer.memory import Memory
 from indexer.opening import check_features
 from indexer.records import Rows
 from indexer.store import Store
+
+FEW = 1024
+"""Keys that are always added one by one; many more of them are quicker read all anew."""
 
 NEIGHBOURS = 1024
 """Shots that an answer weighs where the index is not exact."""
@@ -53,7 +55,7 @@ class Live:
     Attributes:
         method: which form answers.
         adapter: whose networks answer.
-        version: of the store, as far as memory knows.
+        version: of the store, as memory has it.
         fitted_version: the version whose shots the numbers were fitted on.
     """
 
@@ -68,19 +70,17 @@ class Live:
         self._encoder = encoder
         self._kind: IndexKind = index
         self._networks = self._on_device(adapter)
-        self._behind = True
         self._current = False
-        # Changes that a memory which is being prepared may not have; None where none is.
-        self._late: list[tuple[int, Change]] | None = None
-        self.version = store.version
-        self._memory: Memory
+        rows = read_rows(store)
+        self._memory = self._made(rows, self._networks)
+        self._sound = True
+        self.version = rows.version
         self._head: Head
         self._start_head()
 
     @property
     def memory(self) -> Memory:
-        """All shots, with every change that the store has."""
-        self.catch_up()
+        """All shots, as of `version`."""
         return self._memory
 
     @property
@@ -95,30 +95,26 @@ class Live:
         return self._head.fit
 
     def catch_up(self) -> None:
-        """Read what memory lacks of the store, before the store has more."""
-        if self._behind:
+        """Have what the store has, whoever changed it."""
+        if self._sound and self._store.version == self.version:
+            return
+        delta = self._store.delta(self.version) if self._sound else None
+        # Should what follows fail (the accelerator's memory is full, say), the changes still
+        # count: everything is read from the store again before its next use.
+        self._sound = self._current = False
+        if delta is not None and len(delta.shots.ids) <= FEW + len(self._memory) // 4:
+            self._memory.apply(delta)
+            self.version = delta.version
+        else:
             rows = read_rows(self._store)
             self._memory = self._made(rows, self._networks)
             self.version = rows.version
-            self._behind = self._current = False
-
-    def mirror(self, version: int, change: Change) -> None:
-        """Do to memory, which had all changes before it, one that is on disk by now.
-
-        Should that fail (the accelerator's memory is full, say), the change still counts: memory
-        is read from the store again before its next use.
-        """
-        self.version = version
-        self._behind = True
-        late = self._late
-        if late is not None:
-            late.append((version, change))
-        change(self._memory)
-        self._behind = self._current = False
+        self._sound = True
 
     def score(self, features: Tensor) -> Scores:
         """Score unit query features (B, D). Raises EmptyCache or FeatureError."""
-        memory = self.memory
+        self.catch_up()
+        memory = self._memory
         if not memory.class_count:
             raise EmptyCache(f"the cache {self._store.folder} has no class yet: teach it one first")
         features = features.to(self._encoder.device, torch.float32)
@@ -131,6 +127,7 @@ class Live:
 
     def snapshot(self) -> CacheSnapshot:
         """A copy of all shots."""
+        self.catch_up()
         support = self.memory.support(self._encoder.logit_scale)
         return CacheSnapshot(support, self.version, self.adapter.networks, self.method)
 
@@ -151,30 +148,21 @@ class Live:
             IndexUnavailable: no further index fits onto the device.
             CacheUnwritable: the numbers cannot be kept.
         """
-        # From here on changes are noted, so that none falls between this reading and the swap.
-        self._late = []
-        try:
-            networks = self._on_device(adapter)
-            rows = read_rows(self._store)
-            memory = self._made(rows, networks)
-            support = memory.support(self._encoder.logit_scale)
-            fitted = CacheSnapshot(support, rows.version, adapter.networks, self.method).fit()
-            self._keep(adapter, fitted)
-        except BaseException:
-            self._late = None
-            raise
+        networks = self._on_device(adapter)
+        rows = read_rows(self._store)
+        memory = self._made(rows, networks)
+        support = memory.support(self._encoder.logit_scale)
+        fitted = CacheSnapshot(support, rows.version, adapter.networks, self.method).fit()
+        self._keep(adapter, fitted)
         return Prepared(adapter, networks, memory, fitted)
 
     def swap(self, prepared: Prepared) -> None:
         """Answer with another adapter from now on, and with every shot that there is."""
-        late, self._late = self._late or [], None
-        for version, change in late:
-            if version > prepared.fitted.version:
-                change(prepared.memory)
         self.adapter, self._networks = prepared.adapter, prepared.networks
-        self._memory = prepared.memory
-        self._behind = False
+        self._memory, self.version = prepared.memory, prepared.fitted.version
+        self._sound = True
         self._use(prepared.fitted)
+        self.catch_up()
 
     def _start_head(self) -> None:
         """Answer with the stored numbers, or fit them where there are none."""

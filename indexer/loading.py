@@ -17,7 +17,11 @@ from indexer.store import Store
 
 
 def read_rows(store: Store) -> Rows:
-    """All rows of a store, as of one moment. From any thread; it holds nobody up."""
+    """All rows of a store, as of one moment. From any thread; it holds nobody up.
+
+    Raises:
+        CacheDamaged: they are not what was written.
+    """
     with contextlib.closing(Reader(store.folder)) as reader:
         return reader.rows()
 

@@ -17,7 +17,7 @@ from adapter.learned import Learned
 from adapter.support import SupportSet
 from indexer.index import KeyIndex, Rows
 from indexer.keys import TextKeys
-from indexer.records import ClassRow, Floats, Ints, ShotRows
+from indexer.records import ClassRow, Delta, Floats, Ints, ShotRows
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,21 @@ class Memory:
         for at in np.unique(targets).tolist():
             self._totals.view[at] = shots.keys[targets == at].sum(0, dtype=np.float64)
 
+    def apply(self, delta: Delta) -> None:
+        """Have what the store has now, from what it had at the version that `delta` begins at."""
+        for shot_id in delta.shots_gone:
+            self.forget(shot_id)
+        for label in delta.classes_gone:
+            self.delete_class(label)
+        for row in delta.classes:
+            self.put_class(row)
+        labels = {row.id: row.label for row in self._classes}
+        shots = delta.shots
+        for at, shot_id in enumerate(shots.ids):
+            caption = int(shots.text_ids[at])
+            label = labels[int(shots.class_ids[at])]
+            self.add(shot_id, label, shots.keys[at], caption, delta.captions.get(caption))
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -144,7 +159,7 @@ class Memory:
             label: of the class.
             key: (D,) unit.
             caption: the caption's number, -1 for a shot without one.
-            caption_feature: (D,), of a caption that no other shot has.
+            caption_feature: (D,), needed for a caption that no other shot has.
         """
         at = self._place[label]
         [caption] = self._captions_in_use(np.array([caption])).tolist()
@@ -158,20 +173,6 @@ class Memory:
         self._add_keys(plain, [label], [shot_id])
         self._counts.view[at] += 1
         self._totals.view[at] += key
-
-    def relabel(self, shot_id: str, label: str) -> None:
-        """Move a shot to another class that there is."""
-        row = self._row_of[shot_id]
-        key = self._key(row)
-        old, new = int(self._targets.view[row]), self._place[label]
-        self._targets.view[row] = new
-        for at, sign in ((old, -1), (new, 1)):
-            self._counts.view[at] += sign
-            self._totals.view[at] += sign * key[0].numpy()
-        if self._captions.view[row] < 0:
-            self.texts.change(row, *self._own_text(new), key)
-        if self._learned.class_residuals:
-            self.image.replace([row], self._learned.image_keys(key, [label], [shot_id]))
 
     def forget(self, shot_id: str) -> None:
         """Remove a shot; the last row takes its place."""

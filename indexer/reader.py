@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexer.database import Database
+from indexer import history
+from indexer.checksums import checksum
+from indexer.database import Database, damaged
 from indexer.errors import (
     CacheDamaged,
     CursorError,
@@ -23,26 +26,34 @@ from indexer.errors import (
 )
 from indexer.records import (
     ClassInfo,
-    ClassRow,
+    Delta,
     DerivedFile,
+    Difference,
     Floats,
     Origin,
     Page,
+    Reply,
     Request,
     Rows,
     ShotInfo,
-    ShotRows,
+    VersionInfo,
 )
+from indexer.state import Source, prompts_of, read_delta, read_rows
 
 FILE = "cache.sqlite3"
-REQUEST_SECONDS = 24 * 3600.0
-"""How long an idempotency key is remembered."""
-
-_SHOT = """SELECT s.position, s.id, c.label, t.text, s.created, s.sha256
-    FROM shots s JOIN classes c ON c.id = s.class_id LEFT JOIN texts t ON t.id = s.text_id"""
-_EXTRAS = "FROM shots s LEFT JOIN extras e ON e.position = s.position WHERE s.id = ?"
-_CLASS = """SELECT c.id, c.label, c.prompts, c.created,
-    (SELECT count(*) FROM shots s WHERE s.class_id = c.id) FROM classes c"""
+_IN_FORCE = """placements p JOIN shots s ON s.position = p.position
+    JOIN classes c ON c.id = p.class_id"""
+# The oldest of the shots that share a key is the one that it goes by.
+_SHOT = f"""SELECT s.position, s.id, c.label, t.text, s.created, s.sha256,
+    (SELECT f.id FROM placements q JOIN shots f ON f.position = q.position
+        WHERE q.slot = p.slot AND q.until IS NULL ORDER BY q.position LIMIT 1)
+    FROM {_IN_FORCE} LEFT JOIN texts t ON t.id = s.text_id WHERE p.until IS NULL"""
+_EXTRAS = """SELECT s.position, e.checksum, e.views, e.thumbnail
+    FROM shots s JOIN placements p ON p.position = s.position AND p.until IS NULL
+    LEFT JOIN extras e ON e.position = s.position"""
+_CLASS = """SELECT c.id, c.label, s.prompts, c.created,
+    (SELECT count(*) FROM placements p WHERE p.class_id = c.id AND p.until IS NULL)
+    FROM class_states s JOIN classes c ON c.id = s.class_id WHERE s.until IS NULL"""
 
 Item = TypeVar("Item")
 
@@ -70,8 +81,10 @@ class Reader:
 
     @property
     def version(self) -> int:
-        """How many changes there have been."""
-        return int(self.meta("version") or 0)
+        """How many changes there have been, by whomever."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT max(version) FROM versions").fetchone()
+        return int(row[0] or 0)
 
     @property
     def width(self) -> int:
@@ -86,7 +99,7 @@ class Reader:
 
     def counts(self) -> tuple[int, int]:
         """How many classes and shots there are."""
-        query = "SELECT (SELECT count(*) FROM classes), (SELECT count(*) FROM shots)"
+        query = "SELECT classes, shots FROM versions ORDER BY version DESC LIMIT 1"
         with self._database.reading() as connection:
             classes, shots = connection.execute(query).fetchone()
         return classes, shots
@@ -95,40 +108,48 @@ class Reader:
         """Within it, this thread reads one state of the cache, whoever writes meanwhile."""
         return self._database.snapshot()
 
+    def check(self) -> None:
+        """Look at every page, and compare indices with tables; rows are checked when read.
+
+        Raises:
+            CacheDamaged: something is not as it was written.
+        """
+        self._database.check_pages()
+
     def rows(self) -> Rows:
-        """Classes, shots and captions of one moment."""
-        with self.snapshot():
-            return Rows(self.version, self.class_rows(), self.shot_rows(), self.text_features())
+        """Classes, keys and captions of one moment. Raises CacheDamaged."""
+        with self.snapshot(), self._source() as source:
+            return read_rows(source)
 
-    def class_rows(self) -> list[ClassRow]:
-        """All classes with their text features, oldest first."""
-        query = "SELECT id, label, prompts, feature FROM classes ORDER BY id"
-        with self._database.reading() as connection:
-            rows = connection.execute(query).fetchall()
-        features = self._matrix([row[3] for row in rows])
-        return [
-            ClassRow(row[0], row[1], _prompts(row[2]), feature)
-            for row, feature in zip(rows, features, strict=True)
-        ]
+    def delta(self, after: int) -> Delta | None:
+        """What has changed after a version; None where `rows` must be read. Raises CacheDamaged."""
+        with self.snapshot(), self._source() as source:
+            return read_delta(source, after)
 
-    def shot_rows(self) -> ShotRows:
-        """All shots with their keys, oldest first."""
-        query = "SELECT id, class_id, coalesce(text_id, -1), key FROM shots ORDER BY position"
-        with self._database.reading() as connection:
-            rows = connection.execute(query).fetchall()
-        return ShotRows(
-            ids=[row[0] for row in rows],
-            class_ids=np.array([row[1] for row in rows], dtype=np.int64),
-            text_ids=np.array([row[2] for row in rows], dtype=np.int64),
-            keys=self._matrix([row[3] for row in rows]),
-        )
+    def versions(self, limit: int = 100, cursor: str | None = None) -> Page[VersionInfo]:
+        """A page of versions, newest first. Raises CursorError or CacheDamaged."""
+        before = None if cursor is None else _position(cursor)
+        with self._source() as source:
+            found = history.versions(source, before, limit + 1)
+        more = len(found) > limit
+        found = found[:limit]
+        return Page(tuple(found), str(found[-1].version) if more else None)
 
-    def text_features(self) -> dict[int, Floats]:
-        """Caption number -> unit feature (D,), of all captions."""
+    def differences(self, before: int, after: int) -> list[Difference]:
+        """What differs between two versions, whichever is the later.
+
+        Raises:
+            UnknownVersion: there is no such version.
+            CacheDamaged: what is found of one is not what it was.
+        """
+        with self.snapshot(), self._source() as source:
+            states = history.state_at(source, before), history.state_at(source, after)
+        return history.differences(*states)
+
+    def has_class(self, label: str) -> bool:
+        """Whether there is such a class."""
         with self._database.reading() as connection:
-            rows = connection.execute("SELECT id, feature FROM texts").fetchall()
-        matrix = self._matrix([row[1] for row in rows])
-        return {row[0]: feature for row, feature in zip(rows, matrix, strict=True)}
+            return find_class(connection, label) is not None
 
     def unknown_texts(self, texts: Iterable[str]) -> list[str]:
         """Those of `texts` that have no stored feature, each once, in their order."""
@@ -142,38 +163,40 @@ class Reader:
 
     def find(self, sha256: str) -> tuple[str, str] | None:
         """Id and label of the shot with these bytes, if there is one."""
-        query = "SELECT s.id, c.label FROM shots s JOIN classes c ON c.id = s.class_id"
+        query = f"SELECT s.id, c.label FROM {_IN_FORCE} WHERE p.until IS NULL AND s.sha256 = ?"
         with self._database.reading() as connection:
-            row = connection.execute(f"{query} WHERE s.sha256 = ?", (sha256,)).fetchone()
+            row = connection.execute(query, (sha256,)).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
     def shot(self, shot_id: str) -> ShotInfo:
         """One shot. Raises UnknownShot."""
         with self._database.reading() as connection:
-            row = connection.execute(f"{_SHOT} WHERE s.id = ?", (shot_id,)).fetchone()
+            row = connection.execute(f"{_SHOT} AND s.id = ?", (shot_id,)).fetchone()
         if row is None:
             raise UnknownShot(shot_id)
         return _shot_info(row)
 
     def thumbnail(self, shot_id: str) -> bytes | None:
-        """A shot's thumbnail (WebP), None if it came without an image. Raises UnknownShot."""
-        return self._extra("thumbnail", shot_id)
+        """A shot's thumbnail (WebP), None if it came without an image.
+
+        Raises:
+            UnknownShot: no such shot.
+            CacheDamaged: it is not as it was written.
+        """
+        return self._extras(shot_id)[1]
 
     def views(self, shot_id: str) -> Floats | None:
-        """(v, D): the features that a shot's key is the mean of, if kept. Raises UnknownShot."""
-        return self._views(self._extra("views", shot_id))
-
-    def _views(self, stored: bytes | None) -> Floats | None:
-        if stored is None:
-            return None
-        return np.frombuffer(stored, np.float16).reshape(-1, self.width).astype(np.float32)
+        """(v, D): the features that a shot's key is the mean of, if kept. Raises as above."""
+        return self._extras(shot_id)[0]
 
     def all_views(self) -> list[Floats | None]:
-        """Of each shot, oldest first, what `views` gives."""
-        query = """SELECT e.views FROM shots s LEFT JOIN extras e ON e.position = s.position
-            ORDER BY s.position"""
+        """Of each key of `rows`, what `views` gives; None for a key of several shots."""
+        query = f"{_EXTRAS} ORDER BY p.position".replace("SELECT", "SELECT p.slot,", 1)
         with self._database.reading() as connection:
-            return [self._views(row[0]) for row in connection.execute(query)]
+            found: dict[int, Floats | None] = {}
+            for slot, *row in connection.execute(query):
+                found[slot] = None if slot in found else self._checked(row)[0]
+        return list(found.values())
 
     def shots(self, label: str | None, limit: int, cursor: str | None) -> Page[ShotInfo]:
         """A page of shots, oldest first; of one class if a label is given.
@@ -185,17 +208,17 @@ class Reader:
         after = _position(cursor)
         with self._database.reading() as connection:
             if label is None:
-                query, wanted = f"{_SHOT} WHERE s.position > ?", [after]
+                query, wanted = f"{_SHOT} AND p.position > ?", [after]
             else:
-                query = f"{_SHOT} WHERE s.class_id = ? AND s.position > ?"
+                query = f"{_SHOT} AND p.class_id = ? AND p.position > ?"
                 wanted = [class_id(connection, label), after]
-            query += " ORDER BY s.position LIMIT ?"
+            query += " ORDER BY p.position LIMIT ?"
             rows = connection.execute(query, [*wanted, limit + 1]).fetchall()
         return _page(rows, limit, _shot_info)
 
     def classes(self, limit: int, cursor: str | None) -> Page[ClassInfo]:
         """A page of classes, oldest first. Raises CursorError."""
-        query = f"{_CLASS} WHERE c.id > ? ORDER BY c.id LIMIT ?"
+        query = f"{_CLASS} AND c.id > ? ORDER BY c.id LIMIT ?"
         with self._database.reading() as connection:
             rows = connection.execute(query, (_position(cursor), limit + 1)).fetchall()
         return _page(rows, limit, _class_info)
@@ -204,15 +227,18 @@ class Reader:
         """One class. Raises UnknownClass."""
         with self._database.reading() as connection:
             wanted = class_id(connection, label)
-            row = connection.execute(f"{_CLASS} WHERE c.id = ?", (wanted,)).fetchone()
+            row = connection.execute(f"{_CLASS} AND c.id = ?", (wanted,)).fetchone()
         return _class_info(row)
 
     def fit(self, name: str) -> tuple[str, int] | None:
         """The numbers last fitted under this name, as JSON, and the version they saw."""
-        query = "SELECT json, version FROM fits WHERE name = ?"
+        query = "SELECT json, version, checksum FROM fits WHERE name = ?"
         with self._database.reading() as connection:
             row = connection.execute(query, (name,)).fetchone()
-        return None if row is None else (str(row[0]), int(row[1]))
+        # Fitted numbers can be had again; damaged ones are as good as none.
+        if row is None or checksum(name, row[0], row[1]) != row[2]:
+            return None
+        return str(row[0]), int(row[1])
 
     def derived_file(self, name: str) -> DerivedFile | None:
         """What is known of a derived file of this name."""
@@ -221,28 +247,33 @@ class Reader:
             row = connection.execute(query, (name,)).fetchone()
         return None if row is None else DerivedFile(*row)
 
-    def answer(self, request: Request) -> str | None:
+    def answer(self, request: Request) -> Reply | None:
         """What was answered under this idempotency key, if it came before.
 
         Raises:
             IdempotencyConflict: it came before with another request.
+            CacheDamaged: the answer is not as it was written.
         """
-        query = "SELECT fingerprint, answer FROM requests WHERE key = ? AND created > ?"
-        oldest = time.time() - REQUEST_SECONDS
+        query = """SELECT fingerprint, status, body, created, checksum FROM requests
+            WHERE key = ? AND created > ?"""
         with self._database.reading() as connection:
-            row = connection.execute(query, (request.key, oldest)).fetchone()
+            row = connection.execute(query, (request.key, time.time() - request.kept)).fetchone()
         if row is None:
             return None
+        if checksum(request.key, *row[:4]) != row[4]:
+            raise self._damaged(f"the answer under the idempotency key {request.key!r}")
         if row[0] != request.fingerprint:
             raise IdempotencyConflict(
-                f"the idempotency key {request.key!r} came before with another request: "
-                "expected the same request again, or a new key"
+                "the idempotency key came before with another request: expected the same request "
+                "again, or a new key"
             )
-        return str(row[1])
+        return Reply(row[1], row[2])
 
     def _read_origin(self) -> Origin:
         with self._database.reading() as connection:
             meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+        if meta.pop("checksum", None) != meta_checksum(meta):
+            raise self._damaged("its own description is not as it was written")
         try:
             return Origin(
                 model=meta["model"],
@@ -254,36 +285,53 @@ class Reader:
         except (KeyError, ValueError, TypeError) as error:
             raise self._damaged(f"its own description is unreadable: {error!r}") from error
 
-    def _matrix(self, rows: list[bytes]) -> Floats:
-        """(n, D) from n stored rows, checked: a wrong one would spoil every answer."""
-        expected = 4 * self.width
-        wrong = next((len(row) for row in rows if len(row) != expected), None)
-        if wrong is not None:
-            raise self._damaged(f"expected features of {expected} bytes, got {wrong}")
-        matrix = np.frombuffer(b"".join(rows), np.float32).reshape(-1, self.width)
-        if not np.isfinite(matrix).all():
-            raise self._damaged("a feature holds numbers that are not finite")
-        return matrix
-
     def _damaged(self, reason: str) -> CacheDamaged:
-        return CacheDamaged(f"{self._database.path} is damaged: {reason}. Restore it from a backup")
+        return damaged(self._database.path, reason)
 
-    def _extra(self, column: str, shot_id: str) -> bytes | None:
+    @contextlib.contextmanager
+    def _source(self) -> Iterator[Source]:
         with self._database.reading() as connection:
-            row = connection.execute(f"SELECT e.{column} {_EXTRAS}", (shot_id,)).fetchone()
+            yield Source(connection, self._database.path, self.width)
+
+    def _extras(self, shot_id: str) -> tuple[Floats | None, bytes | None]:
+        with self._database.reading() as connection:
+            row = connection.execute(f"{_EXTRAS} WHERE s.id = ?", (shot_id,)).fetchone()
         if row is None:
             raise UnknownShot(shot_id)
-        value: bytes | None = row[0]
-        return value
+        return self._checked(row)
+
+    def _checked(self, row: Sequence[Any]) -> tuple[Floats | None, bytes | None]:
+        """Views and thumbnail of a row of extras, once it is found sound."""
+        position, expected, views, thumbnail = row
+        if expected != checksum(position, views, thumbnail):
+            raise self._damaged("views or thumbnail of a shot are not as they were written")
+        if views is None:
+            return None, thumbnail
+        halves = np.frombuffer(views, np.float16).reshape(-1, self.width)
+        return halves.astype(np.float32), thumbnail
+
+
+def find_class(connection: sqlite3.Connection, label: str) -> int | None:
+    """The number of the class with this label, if there is one."""
+    query = """SELECT c.id FROM classes c JOIN class_states s ON s.class_id = c.id
+        WHERE c.label = ? AND s.until IS NULL"""
+    row = connection.execute(query, (label,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def class_id(connection: sqlite3.Connection, label: str) -> int:
     """The number of the class with this label. Raises UnknownClass, with the closest labels."""
-    row = connection.execute("SELECT id FROM classes WHERE label = ?", (label,)).fetchone()
-    if row is None:
-        known = (row[0] for row in connection.execute("SELECT label FROM classes"))
-        raise UnknownClass(label, known)
-    return int(row[0])
+    found = find_class(connection, label)
+    if found is None:
+        query = """SELECT c.label FROM class_states s JOIN classes c ON c.id = s.class_id
+            WHERE s.until IS NULL"""
+        raise UnknownClass(label, (row[0] for row in connection.execute(query)))
+    return found
+
+
+def meta_checksum(meta: Mapping[str, str]) -> str:
+    """The checksum of a cache's facts about itself."""
+    return checksum(*(part for pair in sorted(meta.items()) for part in pair)).hex()
 
 
 def _position(cursor: str | None) -> int:
@@ -304,14 +352,12 @@ def _page(rows: list[Any], limit: int, info: Callable[[Any], Item]) -> Page[Item
 
 
 def _shot_info(row: Any) -> ShotInfo:
-    _, shot_id, label, caption, created, sha256 = row
-    return ShotInfo(shot_id, label, caption, datetime.fromtimestamp(created, UTC), sha256)
+    _, shot_id, label, caption, created, sha256, leader = row
+    when = datetime.fromtimestamp(created, UTC)
+    merged_into = None if leader == shot_id else leader
+    return ShotInfo(shot_id, label, caption, when, sha256, merged_into)
 
 
 def _class_info(row: Any) -> ClassInfo:
     _, label, prompts, created, shots = row
-    return ClassInfo(label, _prompts(prompts), shots, datetime.fromtimestamp(created, UTC))
-
-
-def _prompts(stored: str | None) -> tuple[str, ...] | None:
-    return None if stored is None else tuple(json.loads(stored))
+    return ClassInfo(label, prompts_of(prompts), shots, datetime.fromtimestamp(created, UTC))

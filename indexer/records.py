@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class ShotInfo:
-    """One shot, as shown to people."""
+    """One shot, as shown to people. `merged_into` is the shot whose key it shares, if it does."""
 
     shot_id: str
     label: str
     caption: str | None
     created: datetime
     sha256: str
+    merged_into: str | None
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ShotRows:
-    """All shots as stored, oldest first.
+    """Keys as stored, oldest first: one a shot, or one for all shots that were merged.
 
     Attributes:
-        ids: N shot ids.
+        ids: N shot ids; of merged shots the oldest one's.
         class_ids: (N,) of `ClassRow.id`.
         text_ids: (N,) of a stored caption, -1 for a shot without one.
         keys: (N, D) unit rows.
@@ -109,6 +110,68 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Delta:
+    """What to do to the rows of an earlier version to have those of this one, in this order.
+
+    Attributes:
+        version: this one.
+        shots_gone: ids of keys to remove.
+        classes_gone: labels to remove.
+        classes: that are new, or have other prompts.
+        shots: keys to add.
+        captions: of these, caption number -> unit feature (D,).
+    """
+
+    version: int
+    shots_gone: list[str]
+    classes_gone: list[str]
+    classes: list[ClassRow]
+    shots: ShotRows
+    captions: dict[int, Floats]
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One change of a cache.
+
+    Attributes:
+        version: that it made.
+        created: when.
+        action: "create", "add", "relabel", "forget", "put_class", "delete_class", "rollback" or
+            "import".
+        subject: the label, shot id or version that it was about.
+        caller: name of the API key that asked for it; None without keys.
+        classes, shots: how many there were then.
+    """
+
+    version: int
+    created: datetime
+    action: str
+    subject: str | None
+    caller: str | None
+    classes: int
+    shots: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that differs between two versions.
+
+    Attributes:
+        what: "class_added", "class_removed", "class_changed", "shot_added", "shot_removed",
+            "shot_relabelled", or "shot_merged" (its key is shared with other shots than before).
+        label: of the class, or of the shot's class in the later version, or else in the earlier.
+        shot_id: None for a class.
+        previous_label: of a shot that was relabelled, its class in the earlier version.
+    """
+
+    what: str
+    label: str
+    shot_id: str | None = None
+    previous_label: str | None = None
+
+
+@dataclass(frozen=True)
 class StoredShot:
     """A shot to be written.
 
@@ -134,32 +197,52 @@ class Placed:
     Attributes:
         shot_id: the new shot's id, or the existing one's.
         created: whether it is new.
-        moved: whether it existed under another label and was given this one.
-        text_id: of its caption, -1 without one.
+        merged: whether its key was merged into another's, since its class is full.
     """
 
     shot_id: str
     created: bool
-    moved: bool
-    text_id: int
+    merged: bool
 
 
 @dataclass(frozen=True)
 class StoredAdd:
-    """What an `add` did: the class, each shot in order, the class's shots now, the version."""
+    """What an `add` did: each shot in order, the class's shots now, the version."""
 
-    class_id: int
     placed: tuple[Placed, ...]
     shots_in_class: int
     version: int
 
 
 @dataclass(frozen=True)
+class Cap:
+    """How many keys a class may have, and what becomes of a shot that would be one more."""
+
+    most: int
+    beyond: Literal["merge", "refuse"]
+
+
+@dataclass(frozen=True)
 class Request:
-    """An idempotency key, and the checksum of what was asked under it."""
+    """An idempotency key.
+
+    Attributes:
+        key: with whatever keeps callers apart.
+        fingerprint: of all that was asked under it.
+        kept: seconds for which the answer is kept.
+    """
 
     key: str
     fingerprint: str
+    kept: float = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What was answered: status, and body as sent."""
+
+    status: int
+    body: bytes
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional
 
 from indexer.labels import clean_caption
 from indexer.opening import check_features
-from indexer.records import Floats, StoredShot
+from indexer.records import Floats, StoredAdd, StoredShot
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,34 @@ class NewShot:
 
 @dataclass(frozen=True)
 class Added:
-    """What an `add` did, in the order of its shots: ids, and which of them are new."""
+    """What an `add` did, in the order of its shots.
+
+    Attributes:
+        shot_ids: of the shots.
+        created: which of them are new.
+        merged: which of them have their key merged into another's, since the class is full.
+        label: of the class.
+        shots_in_class: now.
+        version: of the cache.
+    """
 
     shot_ids: tuple[str, ...]
     created: tuple[bool, ...]
+    merged: tuple[bool, ...]
     label: str
     shots_in_class: int
     version: int
 
     @classmethod
-    def of(cls, label: str, stored: dict[str, Any]) -> Added:
-        """From a `StoredAdd` as a dictionary, or as the JSON that the store keeps of it."""
+    def of(cls, label: str, stored: StoredAdd) -> Added:
+        """From what the store says of it."""
         return cls(
-            shot_ids=tuple(each["shot_id"] for each in stored["placed"]),
-            created=tuple(each["created"] for each in stored["placed"]),
+            shot_ids=tuple(each.shot_id for each in stored.placed),
+            created=tuple(each.created for each in stored.placed),
+            merged=tuple(each.merged for each in stored.placed),
             label=label,
-            shots_in_class=stored["shots_in_class"],
-            version=stored["version"],
+            shots_in_class=stored.shots_in_class,
+            version=stored.version,
         )
 
 

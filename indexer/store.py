@@ -1,45 +1,63 @@
 """The truth on disk: classes, shots, texts, fits and the version, in one SQLite file.
 
 Every change is one transaction that is on disk when the method returns, and raises the version
-by one (in `_bump`, nowhere else). What changes nothing leaves the version alone.
+by one. What changes nothing leaves the version alone. Within `group` several changes share one
+transaction, and are on disk when that ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from indexer import history
+from indexer.change import Change, insert_version
+from indexer.checksums import checksum, packed
 from indexer.database import Database
-from indexer.errors import LabelConflict, UnknownShot
-from indexer.reader import FILE, REQUEST_SECONDS, Reader, class_id
-from indexer.records import DerivedFile, Floats, Origin, Placed, Request, StoredAdd, StoredShot
+from indexer.errors import UnknownShot
+from indexer.placing import Placing
+from indexer.reader import FILE, Reader, class_id, find_class, meta_checksum
+from indexer.records import (
+    Cap,
+    DerivedFile,
+    Floats,
+    Origin,
+    Reply,
+    Request,
+    StoredAdd,
+    StoredShot,
+)
 
 
 class Store(Reader):
     """The cache's file, opened. Make one with `Store.create`, then `Store(folder)`.
 
-    All methods may be called from any thread.
+    All methods may be called from any thread; `caller` is the name that the history keeps.
     """
 
     @classmethod
     def create(cls, folder: Path, origin: Origin) -> None:
-        """Make an empty store of version 0 in `folder`, which is made where it is missing."""
+        """Make an empty store of version 0 in `folder`, which is made where it is missing.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
         meta = {
             "model": origin.model,
             "fingerprint": origin.fingerprint,
             "width": str(origin.width),
             "preprocessing": origin.preprocessing,
             "templates": json.dumps(origin.templates, ensure_ascii=False),
-            "version": "0",
         }
 
         def fill(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            _write_meta(connection, meta)
+            insert_version(connection, 0, "create", None, None, 0, 0, packed(0))
 
         Database.create(folder / FILE, fill)
 
@@ -47,6 +65,13 @@ class Store(Reader):
     def exists(folder: Path) -> bool:
         """Whether `folder` holds a store, sound or not."""
         return (folder / FILE).exists()
+
+    def group(self) -> AbstractContextManager[object]:
+        """Changes of this thread within it are on disk together when it ends, or none is.
+
+        One that raises is undone alone.
+        """
+        return self._database.writing()
 
     def add(
         self,
@@ -56,7 +81,8 @@ class Store(Reader):
         feature: Floats | None = None,
         texts: Mapping[str, Floats] | None = None,
         relabel: bool = False,
-        request: Request | None = None,
+        cap: Cap | None = None,
+        caller: str | None = None,
     ) -> StoredAdd:
         """Add shots to a class: all of them, or none if one raises.
 
@@ -69,99 +95,145 @@ class Store(Reader):
             feature: (D,) text feature of the class, used where it has to be made.
             texts: caption -> (D,) feature, of the captions that the store does not know yet.
             relabel: move an image that has another label.
-            request: remember the answer under its key, for `answer`.
+            cap: what becomes of shots beyond the most that a class may have.
 
         Raises:
             LabelConflict: the same bytes have another label, and `relabel` is false.
+            ClassFull: there are too many, and `cap` says to refuse.
             UnknownClass: no such class, and no feature to make it with.
         """
-        with self._database.writing() as connection:
-            target, created = _ensure_class(connection, label, feature)
-            known = texts or {}
-            placed = [_place(connection, target, label, shot, known, relabel) for shot in shots]
-            if created or any(each.created or each.moved for each in placed):
-                _bump(connection)
-            result = StoredAdd(
-                target, tuple(placed), _count(connection, target), _version(connection)
-            )
-            if request is not None:
-                _remember(connection, request, result)
-        return result
+        with self._changing("add", label, caller) as (connection, change):
+            target = _ensure_class(connection, change, label, feature)
+            place = Placing(connection, change, target, label, cap)
+            placed = tuple(place.put(shot, texts or {}, relabel) for shot in shots)
+            total = _count(connection, target)
+        return StoredAdd(placed, total, self.version)
 
     def relabel(
-        self, shot_id: str, label: str, *, feature: Floats | None = None
-    ) -> tuple[int, int]:
-        """Move a shot to another class; the class's number and the version.
+        self,
+        shot_id: str,
+        label: str,
+        *,
+        feature: Floats | None = None,
+        cap: Cap | None = None,
+        caller: str | None = None,
+    ) -> int:
+        """Move a shot to another class; the version.
 
         Raises:
             UnknownShot: no such shot.
             UnknownClass: no such class, and no text feature to make it with.
+            ClassFull: see `add`.
         """
-        with self._database.writing() as connection:
-            row = connection.execute(
-                "SELECT class_id FROM shots WHERE id = ?", (shot_id,)
-            ).fetchone()
-            if row is None:
-                raise UnknownShot(shot_id)
-            target, _ = _ensure_class(connection, label, feature)
-            if row[0] != target:
-                _move(connection, shot_id, target)
-                _bump(connection)
-            return target, _version(connection)
-
-    def forget(self, shot_id: str) -> int:
-        """Delete a shot; the version. Raises UnknownShot."""
-        with self._database.writing() as connection:
-            query = "SELECT position, text_id FROM shots WHERE id = ?"
+        with self._changing("relabel", shot_id, caller) as (connection, change):
+            query = """SELECT p.position, p.class_id, s.checksum, s.key FROM shots s
+                JOIN placements p ON p.position = s.position AND p.until IS NULL WHERE s.id = ?"""
             row = connection.execute(query, (shot_id,)).fetchone()
             if row is None:
                 raise UnknownShot(shot_id)
-            connection.execute("DELETE FROM shots WHERE position = ?", row[:1])
-            _drop_if_unused(connection, [row[1:]])
-            return _bump(connection)
+            if find_class(connection, label) != row[1]:
+                target = _ensure_class(connection, change, label, feature)
+                Placing(connection, change, target, label, cap).move(row[0], row[2], row[3])
+        return self.version
+
+    def forget(self, shot_id: str, *, caller: str | None = None) -> int:
+        """Take a shot away; the version. Raises UnknownShot."""
+        with self._changing("forget", shot_id, caller) as (connection, change):
+            query = """SELECT p.position FROM shots s
+                JOIN placements p ON p.position = s.position AND p.until IS NULL WHERE s.id = ?"""
+            row = connection.execute(query, (shot_id,)).fetchone()
+            if row is None:
+                raise UnknownShot(shot_id)
+            change.displace(row[0])
+        return self.version
 
     def put_class(
-        self, label: str, prompts: Sequence[str] | None, feature: Floats
-    ) -> tuple[int, bool, int]:
-        """Make a class, or change its prompts; its number, whether it is new, the version."""
+        self,
+        label: str,
+        prompts: Sequence[str] | None,
+        feature: Floats,
+        *,
+        caller: str | None = None,
+    ) -> tuple[bool, int]:
+        """Make a class, or change its prompts; whether it is new, and the version."""
         stored = None if prompts is None else json.dumps(list(prompts), ensure_ascii=False)
-        with self._database.writing() as connection:
-            created = connection.execute(
-                """INSERT INTO classes (label, prompts, feature, created) VALUES (?, ?, ?, ?)
-                ON CONFLICT (label) DO NOTHING""",
-                (label, stored, feature.tobytes(), time.time()),
-            ).rowcount
-            changed = connection.execute(
-                "UPDATE classes SET prompts = ?, feature = ? WHERE label = ? AND prompts IS NOT ?",
-                (stored, feature.tobytes(), label, stored),
-            ).rowcount
-            if created or changed:
-                _bump(connection)
-            return class_id(connection, label), bool(created), _version(connection)
+        with self._changing("put_class", label, caller) as (connection, change):
+            target = find_class(connection, label)
+            created = target is None
+            if target is None:
+                target = _new_class(connection, label)
+            query = "SELECT prompts FROM class_states WHERE class_id = ? AND until IS NULL"
+            row = connection.execute(query, (target,)).fetchone()
+            if row is None or row[0] != stored:
+                change.describe(target, stored, feature.tobytes())
+        return created, self.version
 
-    def delete_class(self, label: str) -> tuple[int, int]:
-        """Delete a class and its shots; how many shots, and the version. Raises UnknownClass."""
-        with self._database.writing() as connection:
+    def delete_class(self, label: str, *, caller: str | None = None) -> tuple[int, int]:
+        """Take a class and its shots away; how many shots, and the version. Raises UnknownClass."""
+        with self._changing("delete_class", label, caller) as (connection, change):
             target = class_id(connection, label)
-            shots = _count(connection, target)
-            query = "SELECT DISTINCT text_id FROM shots WHERE class_id = ?"
-            texts = connection.execute(query, (target,)).fetchall()
-            connection.execute("DELETE FROM classes WHERE id = ?", (target,))
-            _drop_if_unused(connection, texts)
-            return shots, _bump(connection)
+            query = "SELECT position FROM placements WHERE class_id = ? AND until IS NULL"
+            positions = connection.execute(query, (target,)).fetchall()
+            for (position,) in positions:
+                change.displace(position)
+            change.retire(target)
+        return len(positions), self.version
+
+    def rollback(self, version: int, *, caller: str | None = None) -> int:
+        """Have in force again what was at a version, as a further version; its number.
+
+        Raises:
+            UnknownVersion: there is no such version.
+            CacheDamaged: what is found of it is not what it was.
+        """
+        with self._changing("rollback", str(version), caller) as (_, change):
+            with self._source() as source:
+                target = history.state_at(source, version)
+                now = history.state_at(source, change.version - 1)
+            history.restore(change, now, target)
+        return self.version
+
+    def compact(self, keep: int = 0) -> None:
+        """Erase the history before the last `keep` versions, and give its room back to the disk.
+
+        What was forgotten before is gone for good then, and overwritten.
+        """
+        with self._database.writing() as connection:
+            oldest = max(self.version - keep, 0)
+            bounds = connection.execute("SELECT min(version) FROM versions").fetchone()
+            history.erase(connection, max(oldest, bounds[0]))
+        self._database.maintain("VACUUM")
+        self._database.maintain("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def remember(self, request: Request, reply: Reply) -> None:
+        """Keep an answer under its idempotency key; in a `group`, together with its change."""
+        now = time.time()
+        fields = (request.key, request.fingerprint, reply.status, reply.body, now)
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM requests WHERE created <= ?", (now - request.kept,))
+            connection.execute(
+                "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)",
+                (*fields, checksum(*fields)),
+            )
 
     # Derived values: they follow from the shots, so they are no change of the cache.
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a fact about the cache as a whole."""
         with self._database.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+            meta.pop("checksum", None)
+            _write_meta(connection, {**meta, key: value})
 
     def set_fit(self, name: str, text: str, version: int) -> None:
-        """Keep numbers, as JSON, that were fitted to the shots of `version`."""
+        """Keep numbers, as JSON, that were fitted to the shots of `version`, unless older."""
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO fits VALUES (?, ?, ?)", (name, version, text)
+                """INSERT INTO fits (name, version, json, checksum) VALUES (?, ?, ?, ?)
+                ON CONFLICT (name) DO UPDATE SET version = excluded.version,
+                json = excluded.json, checksum = excluded.checksum
+                WHERE excluded.version >= version""",
+                (name, version, text, checksum(name, text, version)),
             )
 
     def set_derived_file(self, name: str, file: DerivedFile) -> None:
@@ -172,103 +244,40 @@ class Store(Reader):
                 (name, file.version, file.shots, file.sha256),
             )
 
+    @contextlib.contextmanager
+    def _changing(
+        self, action: str, subject: str | None, caller: str | None
+    ) -> Iterator[tuple[sqlite3.Connection, Change]]:
+        """A transaction, or a part of one, that makes at most one version."""
+        with self._database.writing() as connection:
+            change = Change(connection)
+            yield connection, change
+            change.finish(action, subject, caller)
 
-def _version(connection: sqlite3.Connection) -> int:
-    return int(
-        connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0],
-    )
 
-
-def _bump(connection: sqlite3.Connection) -> int:
-    """The one place where the version changes."""
-    version = _version(connection) + 1
-    connection.execute("UPDATE meta SET value = ? WHERE key = 'version'", (str(version),))
-    return version
+def _write_meta(connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
+    rows = [*meta.items(), ("checksum", meta_checksum(meta))]
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
 
 def _count(connection: sqlite3.Connection, target: int) -> int:
-    query = "SELECT count(*) FROM shots WHERE class_id = ?"
+    query = "SELECT count(*) FROM placements WHERE class_id = ? AND until IS NULL"
     return int(connection.execute(query, (target,)).fetchone()[0])
 
 
 def _ensure_class(
-    connection: sqlite3.Connection, label: str, feature: Floats | None
-) -> tuple[int, bool]:
-    """The class's number, and whether it was made here."""
-    created = 0
-    if feature is not None:
-        created = connection.execute(
-            """INSERT INTO classes (label, prompts, feature, created) VALUES (?, NULL, ?, ?)
-            ON CONFLICT (label) DO NOTHING""",
-            (label, feature.tobytes(), time.time()),
-        ).rowcount
-    return class_id(connection, label), bool(created)
+    connection: sqlite3.Connection, change: Change, label: str, feature: Floats | None
+) -> int:
+    """The class's number; it is made where there is none."""
+    if feature is None or (found := find_class(connection, label)) is not None:
+        return class_id(connection, label)
+    found = _new_class(connection, label)
+    change.describe(found, None, feature.tobytes())
+    return found
 
 
-def _place(
-    connection: sqlite3.Connection,
-    target: int,
-    label: str,
-    shot: StoredShot,
-    texts: Mapping[str, Floats],
-    relabel: bool,
-) -> Placed:
-    """Insert one shot, or find the one with the same bytes."""
-    row = connection.execute(
-        """SELECT s.id, s.class_id, coalesce(s.text_id, -1), c.label
-        FROM shots s JOIN classes c ON c.id = s.class_id WHERE s.sha256 = ?""",
-        (shot.sha256,),
-    ).fetchone()
-    if row is None:
-        return _insert(connection, target, shot, texts)
-    shot_id, present, text_id, present_label = row
-    moved = present != target
-    if moved:
-        if not relabel:
-            raise LabelConflict(shot_id, present_label, label)
-        _move(connection, shot_id, target)
-    return Placed(shot_id, created=False, moved=moved, text_id=text_id)
-
-
-def _insert(
-    connection: sqlite3.Connection, target: int, shot: StoredShot, texts: Mapping[str, Floats]
-) -> Placed:
-    text_id = None if shot.caption is None else _text_id(connection, shot.caption, texts)
-    shot_id = uuid.uuid4().hex
-    position = connection.execute(
-        """INSERT INTO shots (id, class_id, text_id, sha256, created, key)
-        VALUES (?, ?, ?, ?, ?, ?)""",
-        (shot_id, target, text_id, shot.sha256, time.time(), shot.key.tobytes()),
-    ).lastrowid
-    views = None if shot.views is None else shot.views.tobytes()
-    connection.execute("INSERT INTO extras VALUES (?, ?, ?)", (position, views, shot.thumbnail))
-    return Placed(shot_id, created=True, moved=False, text_id=-1 if text_id is None else text_id)
-
-
-def _text_id(connection: sqlite3.Connection, text: str, texts: Mapping[str, Floats]) -> int:
-    row = connection.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
-    if row is not None:
-        return int(row[0])
-    statement = "INSERT INTO texts (text, feature) VALUES (?, ?) RETURNING id"
-    return int(connection.execute(statement, (text, texts[text].tobytes())).fetchone()[0])
-
-
-def _move(connection: sqlite3.Connection, shot_id: str, target: int) -> None:
-    connection.execute("UPDATE shots SET class_id = ? WHERE id = ?", (target, shot_id))
-
-
-def _drop_if_unused(connection: sqlite3.Connection, texts: Sequence[tuple[int | None]]) -> None:
-    connection.executemany(
-        """DELETE FROM texts
-        WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shots WHERE text_id = texts.id)""",
-        texts,
-    )
-
-
-def _remember(connection: sqlite3.Connection, request: Request, result: StoredAdd) -> None:
-    now = time.time()
-    connection.execute("DELETE FROM requests WHERE created <= ?", (now - REQUEST_SECONDS,))
-    connection.execute(
-        "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?)",
-        (request.key, request.fingerprint, json.dumps(asdict(result)), now),
-    )
+def _new_class(connection: sqlite3.Connection, label: str) -> int:
+    query = "INSERT INTO classes (label, created) VALUES (?, ?)"
+    number = connection.execute(query, (label, time.time())).lastrowid
+    assert number is not None
+    return number

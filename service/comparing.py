@@ -17,7 +17,7 @@ from adapter.evaluation.sanity import Verdict
 from adapter.learner import Learner
 from adapter.methods import METHODS
 from service.indexing import encoder_of
-from service.lock import CacheLocked, cache_lock
+from service.lock import CacheLocked, build_lock
 from service.settings import Settings, SettingsError, read_templates
 
 INTERRUPTED = 130
@@ -44,7 +44,7 @@ def run(plan: Plan, settings: Settings, *, progress: bool) -> list[Verdict]:
         EvaluationError: also where another process writes to the folder.
     """
     try:
-        with cache_lock(plan.out, "xmadapter evaluate"):
+        with build_lock(plan.out, "xmadapter evaluate"):
             return evaluate(plan, encoder_of(settings), progress=progress)
     except CacheLocked:
         raise EvaluationError(

@@ -5,15 +5,17 @@
               fit, and prepare a newly published adapter (their own thread)
 
 Every change and every answer passes through the one thread, in batches: first a batch's changes
-in their order, then its answers. So an answer reflects each change acknowledged before it.
+in their order, with one commit for all, then its answers. So an answer reflects each change
+acknowledged before it, by this process or by another with the same cache.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -24,6 +26,7 @@ from adapter.keys import key_of_views
 from adapter.networks import AdapterFileError
 from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
+from indexer.records import Cap, Reply
 from service import logs
 from service.admission import Gate
 from service.answers import verdicts
@@ -33,7 +36,7 @@ from service.errors import Problem, busy
 from service.images import Preparation, Prepared
 from service.indexing import encoder_of
 from service.inputs import ClassifyQuery
-from service.jobs import Questions, Task, Teaching
+from service.jobs import Asked, Change, Questions, Task, Teaching
 from service.metrics import Metrics
 from service.refit import Refitter
 from service.schemas import Verdict
@@ -74,13 +77,14 @@ class Engine:
         self, settings: Settings, metrics: Metrics, encoder: Encoder | None = None
     ) -> None:
         self.settings = settings
-        self.gate = Gate(settings.max_queue, settings.max_queue_bytes)
+        self.gate = Gate(settings.max_queue, settings.max_queue_bytes, settings.max_wait)
         self.pool = ThreadPoolExecutor(settings.decode_threads, "xmadapter-decode")
         self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._encoder = encoder
         self._cache: Cache | None = None
         self._preparation: Preparation | None = None
         self._seen_version = 0
+        self._in_progress: set[str | None] = set()
         self._worker = Worker(self._work, max_batch=settings.max_batch, observe=metrics.batch)
         self._refitter = Refitter(
             self._refit, watch=self._follow, observe=metrics.refit, failed=metrics.refit_failed
@@ -127,18 +131,41 @@ class Engine:
         results = [item if isinstance(item, Problem) else next(answers) for item in prepared]
         return Answered(results, version, adapter)
 
-    async def add(self, lesson: Lesson, *, relabel: bool, key: str | None) -> Added:
+    async def add(
+        self, lesson: Lesson, asked: Asked, answer: Callable[[Added], Reply], *, relabel: bool
+    ) -> Reply:
         """Teach: all of the lesson, or none of it. Raises Problem, ImageError or CacheError."""
         prepared = await self._pooled(self._prepare().shot, lesson.images)
-        job = Teaching(lesson, prepared, relabel=relabel, key=key)
-        added: Added = await self._worker.run(job)
-        return added
+        reply: Reply = await self._worker.run(
+            Teaching(lesson, prepared, asked, answer, relabel=relabel)
+        )
+        return reply
 
-    async def change(self, work: Callable[[Cache], Result]) -> Result:
-        """Do `work`, which changes the cache, on the owner's thread."""
-        cache = self.cache
-        result: Result = await self._worker.run(Task(lambda: work(cache)))
-        return result
+    async def change(self, asked: Asked, work: Callable[[Cache], Reply]) -> Reply:
+        """Do `work`, which changes the cache, on the owner's thread. Raises CacheError."""
+        self.cache  # noqa: B018 (it raises where it is not ready)
+        reply: Reply = await self._worker.run(Change(asked, work))
+        return reply
+
+    @contextmanager
+    def claimed(self, key: str | None) -> Iterator[None]:
+        """Keep an idempotency key to one request at a time. On the event loop alone.
+
+        Raises:
+            Problem: request-in-progress.
+        """
+        if key in self._in_progress:
+            raise Problem(
+                "request-in-progress",
+                "a request with this idempotency key is under way: ask again for its answer",
+                headers={"Retry-After": "1"},
+            )
+        if key is not None:
+            self._in_progress.add(key)
+        try:
+            yield
+        finally:
+            self._in_progress.discard(key)
 
     def _prepare(self) -> Preparation:
         if self._preparation is None:
@@ -158,7 +185,7 @@ class Engine:
     def _refit(self) -> None:
         _take_one_core()
         cache = self.cache
-        fitted = self._ask(cache.support).fit()
+        fitted = cache.fitted(self._ask(cache.support))
         self._ask(lambda: cache.install(fitted))
 
     def _follow(self) -> None:
@@ -166,6 +193,8 @@ class Engine:
         cache = self._cache
         if cache is None:
             return
+        # Others may have changed it, with nobody asking here.
+        self._ask(cache.catch_up)
         try:
             adapter = cache.publications.newer(cache.adapter)
         except AdapterFileError as error:
@@ -210,6 +239,7 @@ class Engine:
                 templates=read_templates(settings.templates),
                 index=settings.index,
                 networks=settings.networks,
+                cap=_cap(settings),
             )
             limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
             size = encoder.preprocessing.size
@@ -233,9 +263,10 @@ class Engine:
     def _work(self, batch: Sequence[Job]) -> None:
         carrying = [job for job in batch if isinstance(job, Questions | Teaching)]
         self._encode([item for job in carrying for item in job.prepared if item.pixels is not None])
+        self._commit([job for job in batch if isinstance(job, Change)])
         for job in batch:
-            if isinstance(job, Task | Teaching):
-                self._change(job)
+            if isinstance(job, Task):
+                self._do(job)
         self._answer([job for job in batch if isinstance(job, Questions)])
         if self._cache is not None and self._cache.version != self._seen_version:
             self._seen_version = self._cache.version
@@ -255,9 +286,34 @@ class Engine:
             item.feature = key_of_views(features[start:end])
             item.views = features[start:end] if len(views) > 1 else None
 
-    def _change(self, job: Task | Teaching) -> None:
+    def _commit(self, jobs: Sequence[Change]) -> None:
+        """Make the changes in their order, with one commit for all."""
+        if not jobs:
+            return
+        cache = self.cache
         try:
-            job.result = job.work() if isinstance(job, Task) else job.teach(self.cache)
+            lessons = [job.lesson for job in jobs if isinstance(job, Teaching)]
+            cache.encode_ahead(
+                [lesson.label for lesson in lessons],
+                [caption for lesson in lessons for caption in lesson.captions],
+            )
+            with cache.group():
+                for job in jobs:
+                    self._change(job, cache)
+        except Exception as error:
+            # Nothing of it is on disk.
+            for job in jobs:
+                job.error = job.error or error
+
+    def _change(self, job: Change, cache: Cache) -> None:
+        try:
+            job.result = job.commit(cache)
+        except Exception as error:
+            job.error = error
+
+    def _do(self, job: Task) -> None:
+        try:
+            job.result = job.work()
         except Exception as error:
             job.error = error
 
@@ -291,6 +347,11 @@ def _take_one_core() -> None:
     # For this thread alone. A fit is many small operations, which a second thread only holds up,
     # and the owner wants the other cores.
     torch.set_num_threads(1)
+
+
+def _cap(settings: Settings) -> Cap | None:
+    most = settings.max_shots_per_class
+    return None if most is None else Cap(most, settings.full_class)
 
 
 def _not_ready() -> Problem:

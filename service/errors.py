@@ -25,8 +25,11 @@ from adapter.images import (
 )
 from indexer.errors import (
     CacheBusy,
+    CacheDamaged,
     CacheError,
+    CacheFull,
     CacheUnwritable,
+    ClassFull,
     CursorError,
     EmptyCache,
     FeatureError,
@@ -36,6 +39,7 @@ from indexer.errors import (
     PromptError,
     UnknownClass,
     UnknownShot,
+    UnknownVersion,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -53,26 +57,36 @@ class Kind(NamedTuple):
 KINDS: Mapping[str, Kind] = {
     "malformed": Kind(400, "The request cannot be read"),
     "empty-image": Kind(400, "The image is empty"),
+    "unauthenticated": Kind(401, "There is no valid API key"),
+    "forbidden": Kind(403, "The API key may not do this"),
     "not-found": Kind(404, "There is nothing at this address"),
     "unknown-shot": Kind(404, "There is no such shot"),
     "unknown-class": Kind(404, "There is no such class"),
+    "unknown-version": Kind(404, "There is no such version"),
     "no-thumbnail": Kind(404, "The shot has no image"),
     "method-not-allowed": Kind(405, "This address does not take this method"),
     "slow-upload": Kind(408, "The request took too long to arrive"),
     "label-conflict": Kind(409, "The image is known under another label"),
-    "key-reused": Kind(409, "The idempotency key was used for another request"),
+    "request-in-progress": Kind(409, "A request with this idempotency key is under way"),
+    "class-full": Kind(409, "The class may have no more shots"),
     "no-classes": Kind(409, "There is no class yet"),
     "body-too-large": Kind(413, "The request is too large"),
     "image-too-large": Kind(413, "The image is too large"),
     "unsupported-content-type": Kind(415, "This content type is not taken here"),
     "unsupported-image": Kind(415, "This kind of image is not taken"),
     "undecodable-image": Kind(422, "The image cannot be decoded"),
+    "key-reused": Kind(422, "The idempotency key was used for another request"),
     "invalid": Kind(422, "A value is out of range or unknown"),
+    "rate-limited": Kind(429, "The API key is over its limit"),
+    "headers-too-large": Kind(431, "The request's headers are too large"),
     "internal": Kind(500, "The service failed"),
     "overloaded": Kind(503, "The service is full"),
     "not-ready": Kind(503, "The service is not ready"),
     "timeout": Kind(503, "The service did not answer in time"),
     "unwritable": Kind(503, "The cache cannot be written"),
+    "damaged": Kind(503, "The cache is damaged"),
+    "keys-unreadable": Kind(503, "The API keys cannot be read"),
+    "disk-full": Kind(507, "The disk is full"),
 }
 
 NO_CLASSES = (
@@ -166,6 +180,9 @@ _IMAGE_KINDS: Mapping[type[ImageError], str] = {
 _CACHE_KINDS: Mapping[type[CacheError], str] = {
     UnknownShot: "unknown-shot",
     UnknownClass: "unknown-class",
+    UnknownVersion: "unknown-version",
+    ClassFull: "class-full",
+    CacheDamaged: "damaged",
     LabelConflict: "label-conflict",
     IdempotencyConflict: "key-reused",
     LabelError: "invalid",
@@ -181,6 +198,8 @@ def as_problem(error: Exception) -> Problem | None:
         return error
     if isinstance(error, EmptyCache):
         return Problem("no-classes", NO_CLASSES)
+    if isinstance(error, CacheFull):
+        return Problem("disk-full", f"{error}: nothing was changed, make room and try again")
     if isinstance(error, CacheUnwritable | CacheBusy):
         return busy("unwritable", f"{error}: nothing was changed", retry_after=10)
     if isinstance(error, LabelConflict):

@@ -16,7 +16,7 @@ from indexer.errors import CacheError, IndexUnavailable, SourceError
 from indexer.info import cache_info
 from indexer.store import Store
 from service.hints import notice
-from service.lock import LOCK_FILE, CacheLocked, cache_lock
+from service.lock import LOCK_FILE, CacheLocked, build_lock
 from service.settings import Settings, SettingsError, read_templates
 
 FAILURES = (
@@ -45,7 +45,7 @@ def build_index(
     """Build a cache, or extend one; see `indexer.build.build`, which says what it raises too.
 
     Raises:
-        CacheLocked: a service, or another build, has this cache.
+        CacheLocked: another build has this folder.
     """
     templates = read_templates(settings.templates)
     with _locked(cache, "xmadapter index build"):
@@ -102,7 +102,7 @@ def encoder_of(settings: Settings) -> Encoder:
 def _locked(cache: Path, purpose: str) -> Iterator[None]:
     """The lock of a cache that may not be there yet; without success no empty folder stays."""
     try:
-        with cache_lock(cache, purpose):
+        with build_lock(cache, purpose):
             yield
     except CacheLocked:
         raise

@@ -1,4 +1,6 @@
-"""One writer a cache, and one training: advisory locks on files that name who holds them.
+"""One build a folder, and one training: advisory locks on files that name who holds them.
+
+Services need none: several may share a cache, and others may teach it meanwhile.
 
 The system drops the lock with the process, however it ends; the file stays.
 """
@@ -14,21 +16,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-LOCK_FILE = "writer.lock"
+LOCK_FILE = "build.lock"
 TRAINING_LOCK_FILE = "train.lock"
 
 
 class CacheLocked(RuntimeError):  # noqa: N818 (reads as what happened)
-    """Another process has the cache."""
+    """Another process does the same there already."""
 
 
 @contextmanager
-def cache_lock(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock of the cache in `folder`, which is made where there is none.
+def build_lock(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock of a folder that is being filled; it is made where there is none.
 
     Args:
-        folder: of the cache.
-        purpose: what others are told: "xmadapter serve on http://127.0.0.1:8000".
+        folder: of a cache, or of results.
+        purpose: what others are told: "xmadapter index build".
 
     Raises:
         CacheLocked: another process has it; the message says which.
@@ -38,9 +40,8 @@ def cache_lock(folder: Path, purpose: str) -> Iterator[None]:
     with _held(
         folder / LOCK_FILE,
         purpose,
-        f"the cache {folder} is in use by",
-        "only one process at a time may change a cache; stop that one, or choose another folder "
-        "with --cache",
+        f"the folder {folder} is being filled by",
+        "one at a time; wait for that one, stop it, or choose another folder",
     ):
         yield
 

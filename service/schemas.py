@@ -98,6 +98,11 @@ class Added(BaseModel):
     created: list[bool] = Field(
         description="Whether the shot is new; false for one that was there.", examples=[[True]]
     )
+    merged: list[bool] = Field(
+        description="Whether the shot's key was averaged into another one's, since the class is "
+        "full.",
+        examples=[[False]],
+    )
     label: str = Field(examples=[LABEL])
     shots_in_class: int = Field(examples=[4])
     cache_version: int = Field(description="Answers from this on reflect it.", examples=[43])
@@ -112,6 +117,10 @@ class Shot(BaseModel):
     caption: str | None = Field(examples=["a red truck"])
     created: datetime = Field(examples=[CREATED])
     sha256: str = Field(description="Of the bytes as they were sent.", examples=[SHA256])
+    merged_into: str | None = Field(
+        description="The shot whose key this one was averaged into, since the class is full.",
+        examples=[None],
+    )
 
 
 class ShotChanged(Shot):

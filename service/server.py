@@ -1,28 +1,35 @@
-"""A process that serves: its socket, its lock, its signals, what it prints, how it ends.
+"""A process that serves: its socket, its signals, what it prints, how it ends.
 
-What is heavy is imported once address and cache are this process's own: that they are not is
-then told at once, and not after torch.
+What is heavy is imported once the address is this process's own: that it is not is then told at
+once, and not after torch. The cache may be shared with other processes.
 """
 
 from __future__ import annotations
 
 import errno
+import resource
 import signal
 import socket
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from service import hints, logs
-from service.lock import CacheLocked, cache_lock
+from service import exposure, hints, logs
+from service.exposure import ExposedError
+from service.keyfile import KeyFileError
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from fastapi import FastAPI
+    from uvicorn import Config
+
     from adapter.encoder import Encoder
     from service.engine import Engine
 
 BACKLOG = 2048
+# Of the cache, the model, the log.
+OTHER_DESCRIPTORS = 256
 
 
 class ServeError(RuntimeError):
@@ -33,18 +40,20 @@ def serve(settings: Settings, encoder: Encoder | None = None) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is finished first.
 
     Raises:
-        ServeError: the port or the cache is in use, the model or the cache cannot be loaded.
+        ServeError: others could reach it and there is no API key, the port is in use, the keys,
+            the model or the cache cannot be loaded.
     """
     logs.configure(settings.log_format)
-    with closing(listen(settings.host, settings.port)) as listener, ExitStack() as held:
+    try:
+        warning = exposure.check(settings)
+    except (ExposedError, KeyFileError) as error:
+        raise ServeError(str(error)) from error
+    if warning is not None:
+        logs.trouble("insecure", warning=warning)
+        print(f"WARNING: {warning}", flush=True)
+    with closing(listen(settings.host, settings.port)) as listener:
         url = hints.address(settings.host, listener.getsockname()[1])
         logs.event("starting", url=url, model=settings.model, cache=settings.cache)
-        try:
-            held.enter_context(cache_lock(settings.cache, f"xmadapter serve on {url}"))
-        except CacheLocked as error:
-            raise ServeError(str(error)) from error
-        except OSError as error:
-            raise ServeError(f"the cache {settings.cache} cannot be written: {error}") from error
         _run(settings, encoder, listener, url)
         logs.event("stopped")
 
@@ -81,15 +90,8 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
     from service.app import create_app
 
     app = create_app(settings, encoder)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=round(settings.request_timeout) + 1,
-    )
-    server = uvicorn.Server(config)
+    make_room(2 * settings.max_connections)
+    server = uvicorn.Server(configuration(app, settings))
     engine: Engine = app.state.engine
 
     def started(outcome: Future[None]) -> None:
@@ -106,6 +108,37 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
     server.run(sockets=[listener])
     if engine.started.done():
         _raise_failure(engine.started.exception())
+
+
+def configuration(app: FastAPI, settings: Settings) -> Config:
+    """How uvicorn is to serve `app`."""
+    from uvicorn import Config
+
+    from service.protocol import KEEP_ALIVE_SECONDS, protocol
+
+    return Config(
+        app,
+        http=protocol(settings),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=round(settings.request_timeout) + 1,
+    )
+
+
+def make_room(descriptors: int) -> None:
+    """Let this process open so many more files and connections, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = descriptors + OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    if reachable < wanted:
+        logs.trouble("few descriptors", wanted=wanted, allowed=reachable)
 
 
 def _raise_failure(failure: BaseException | None) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "XMADAPTER_"
+CLIENT_KEY = "XMADAPTER_API_KEY"
 MIB = 2**20
 
 
@@ -32,6 +34,29 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    published_host: str | None = Field(
+        None,
+        description="Address at which callers reach it, where something forwards to it; "
+        "the host, if not given.",
+    )
+    insecure: bool = Field(
+        False, description="Serve on an address that others reach without asking for API keys."
+    )
+    keys: Path | None = Field(
+        None, description="File of API keys; keys.json in the cache's folder, if not given."
+    )
+    key_rate: float = Field(
+        200.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Requests a second of an API key without a rate of its own.",
+    )
+    key_burst: int = Field(
+        400, ge=1, description="Requests at once of an API key without a burst of its own."
+    )
+    key_concurrency: int = Field(
+        128, ge=1, description="Requests under way of an API key without a limit of its own."
+    )
     cache: Path = Field(
         Path("var/cache"), description="Folder of the cache; made when there is none."
     )
@@ -69,6 +94,13 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(64 * MIB, ge=1, description="Largest request body, in bytes.")
     max_batch: int = Field(64, ge=1, description="Most images encoded together.")
     max_queue: int = Field(512, ge=1, description="Most requests under way; more get a 503.")
+    max_wait: float = Field(
+        2.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that a request may be expected to wait for those before it; "
+        "when it would be more, it gets a 503.",
+    )
     max_queue_bytes: int = Field(
         512 * MIB, ge=1, description="Most bytes of requests under way; more get a 503."
     )
@@ -80,13 +112,60 @@ class Settings(BaseSettings):
     online_views: int = Field(
         1, ge=1, le=64, description="Views a taught image's key is the mean of; 1: centre crop."
     )
+    max_shots_per_class: int | None = Field(
+        None, ge=1, description="Most keys of a class; as many as are taught if not given."
+    )
+    full_class: Literal["merge", "refuse"] = Field(
+        "merge",
+        description="What becomes of a shot of a full class: it is averaged into the nearest key, "
+        "or refused with a 409.",
+    )
+    idempotency_hours: float = Field(
+        24.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Hours for which an answer is kept under its Idempotency-Key.",
+    )
     request_timeout: float = Field(
         30.0, gt=0, allow_inf_nan=False, description="Seconds until a request gets a 503."
+    )
+    header_timeout: float = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds in which a request's line and headers must have come.",
+    )
+    max_header_bytes: int = Field(
+        32 * 2**10, ge=1024, description="Largest request line with headers, in bytes."
+    )
+    min_upload_rate: int = Field(
+        4096,
+        ge=1,
+        description="Bytes a second that a request's body must come with, after 5 seconds.",
+    )
+    max_connections: int = Field(1000, ge=1, description="Most connections open at once.")
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Origins (https://example.org, or * for all) whose pages may call the service "
+        "from a browser; with commas between them in the environment.",
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of the log's lines.")
     examples: Path | None = Field(
         None, description="Folder of demonstration images for the hints printed at the start."
     )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+                raise ValueError(f"expected an origin like https://example.org, got {origin!r}")
+        return value
 
     @model_validator(mode="after")
     def _bounds_agree(self) -> Self:
@@ -143,7 +222,7 @@ def variable(name: str) -> str:
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {variable(name) for name in Settings.model_fields}
+    known = {variable(name) for name in Settings.model_fields} | {CLIENT_KEY}
     for name in sorted(environment):
         if not name.upper().startswith(PREFIX) or name.upper() in known:
             continue

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+import indexer.cache
+from indexer.records import Reply
 from service.bodies import MULTIPART, read_lesson
+from service.changing import IdempotencyKey, asked, reply, sent
 from service.hints import notice
 from service.inputs import MAX_ADD_IMAGES, AddQuery, NoQuery
 from service.routes.classify import BINARY
@@ -21,7 +25,6 @@ from service.routes.context import (
 )
 from service.schemas import AdapterInfo, Added, CacheState, EncoderInfo
 from service.streaming import JSON
-from service.waiting import answered
 
 router = APIRouter(prefix="/cache", tags=["cache"], dependencies=[Depends(single_values)])
 
@@ -47,15 +50,6 @@ LESSON = body(
         JSON: schema("AddBody"),
     }
 )
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key again within a day gets the same answer, and changes nothing.",
-    ),
-]
 
 
 @router.post(
@@ -63,20 +57,20 @@ IdempotencyKey = Annotated[
     summary="Teach",
     response_description="Taught, and on disk.",
     status_code=201,
+    response_model=Added,
     responses={
         200: {"model": Added, "description": "All the images were there already."},
-        **problems(400, 408, 409, 413, 415),
+        **problems(400, 408, 409, 413, 415, 507),
     },
     openapi_extra=LESSON,
 )
 async def add(
     request: Request,
-    response: Response,
     engine: ReadyEngine,
     reader: BodyReader,
     query: Annotated[AddQuery, Query()],
     idempotency_key: IdempotencyKey = None,
-) -> Added:
+) -> Response:
     """Up to 64 images of one label, with a caption each or none; all of them or none.
 
     On disk when it is answered. A label not seen before makes a class. The same bytes under the
@@ -86,17 +80,25 @@ async def add(
         curl -F label=truck -F image=@1.jpg -F image=@2.jpg http://127.0.0.1:8000/cache/add
     """
     lesson = await read_lesson(reader)
-    work = engine.add(lesson, relabel=query.relabel, key=idempotency_key)
-    added = await answered(request, work, engine.settings.request_timeout)
-    response.status_code = 201 if any(added.created) else 200
-    return Added(
-        shot_ids=list(added.shot_ids),
-        created=list(added.created),
-        label=added.label,
-        shots_in_class=added.shots_in_class,
-        cache_version=added.version,
-        request_id=request.state.request_id,
-    )
+
+    def answer(added: indexer.cache.Added) -> Reply:
+        taught = Added(
+            shot_ids=list(added.shot_ids),
+            created=list(added.created),
+            merged=list(added.merged),
+            label=added.label,
+            shots_in_class=added.shots_in_class,
+            cache_version=added.version,
+            request_id=request.state.request_id,
+        )
+        return reply(201 if any(added.created) else 200, taught)
+
+    wanted = asked(request, engine, idempotency_key)
+
+    def work() -> Coroutine[Any, Any, Reply]:
+        return engine.add(lesson, wanted, answer, relabel=query.relabel)
+
+    return await sent(request, engine, wanted, work, lesson.images)
 
 
 @router.get("", summary="See the cache", response_description="Its state.", responses=problems())

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from indexer.cache import Cache
+from service.changing import IdempotencyKey, changed
 from service.inputs import ClassBody, ListQuery, NoQuery
 from service.routes.context import (
     BodyReader,
@@ -18,7 +20,6 @@ from service.routes.context import (
 from service.routes.shots import SMALL_BODY
 from service.schemas import ClassChanged, ClassDeleted, ClassInfo, ClassPage
 from service.streaming import JSON
-from service.waiting import answered
 
 router = APIRouter(prefix="/classes", tags=["classes"], dependencies=[Depends(single_values)])
 
@@ -54,18 +55,19 @@ def read_class(engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]
     response_description="The class as it is now.",
     responses={
         201: {"model": ClassChanged, "description": "A new class."},
-        **problems(400, 413, 415),
+        **problems(400, 408, 409, 413, 415, 507),
     },
+    response_model=ClassChanged,
     openapi_extra=body({JSON: schema("ClassBody")}, required=False),
 )
 async def put_class(
     request: Request,
-    response: Response,
     engine: ReadyEngine,
     reader: BodyReader,
     label: Label,
     _: Annotated[NoQuery, Query()],
-) -> ClassChanged:
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Make a class without images, or change its prompts.
 
     A class with only a name is answered zero-shot, from its prompts alone.
@@ -73,22 +75,33 @@ async def put_class(
         curl -X PUT http://127.0.0.1:8000/classes/truck
     """
     given = await reader.json(ClassBody, SMALL_BODY, optional=True)
-    work = engine.change(lambda cache: (cache.put_class(label, given.prompts), cache.version))
-    (info, created), version = await answered(request, work, engine.settings.request_timeout)
-    response.status_code = 201 if created else 200
-    return ClassChanged.model_validate({**vars(info), "cache_version": version})
+
+    def work(cache: Cache, caller: str | None) -> tuple[int, ClassChanged]:
+        info, created, version = cache.put_class(label, given.prompts, caller=caller)
+        body = ClassChanged.model_validate({**vars(info), "cache_version": version})
+        return 201 if created else 200, body
+
+    return await changed(request, engine, idempotency_key, work, given.prompts)
 
 
 @router.delete(
     "/{label:label}",
     summary="Forget a class",
     response_description="It is gone, with its shots.",
-    responses=problems(404),
+    responses=problems(404, 409, 507),
+    response_model=ClassDeleted,
 )
 async def delete_class(
-    request: Request, engine: ReadyEngine, label: Label, _: Annotated[NoQuery, Query()]
-) -> ClassDeleted:
-    """Delete a class with all its shots."""
-    work = engine.change(lambda cache: (cache.delete_class(label), cache.version))
-    shots, version = await answered(request, work, engine.settings.request_timeout)
-    return ClassDeleted(label=label, shots_deleted=shots, cache_version=version)
+    request: Request,
+    engine: ReadyEngine,
+    label: Label,
+    _: Annotated[NoQuery, Query()],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Forget a class with all its shots; versions before still hold them."""
+
+    def work(cache: Cache, caller: str | None) -> tuple[int, ClassDeleted]:
+        shots, version = cache.delete_class(label, caller=caller)
+        return 200, ClassDeleted(label=label, shots_deleted=shots, cache_version=version)
+
+    return await changed(request, engine, idempotency_key, work)

@@ -109,7 +109,7 @@ async def classify_batch(
     """
     given = await read_images(reader)
     timeout = engine.settings.request_timeout
-    found = await answered(request, engine.classify(given, query), timeout)
+    found = await answered(request, engine.classify(given, query), timeout, len(given))
     request_id: str = request.state.request_id
     return BatchClassification(
         results=[_result(verdict, request_id) for verdict in found.results],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -16,12 +15,16 @@ from service.streaming import Reader
 
 DESCRIPTIONS = {
     400: "The body cannot be read: no JSON, no form, no base64, or an empty image.",
+    401: "There is no API key, or none that is valid, where one is asked for.",
+    403: "The API key's scope does not do.",
     404: "There is no such thing.",
     408: "The body did not come in time.",
     409: "It conflicts with what the cache holds.",
     413: "Too many bytes or pixels.",
     415: "Not a content type, or not a kind of image, that is taken.",
     422: "A value is out of range or unknown, or an image cannot be decoded.",
+    429: "The API key is over its limit; `Retry-After` says when to come back.",
+    507: "The disk is full; nothing was changed.",
     503: "Full, or not ready yet; `Retry-After` says when to come back.",
 }
 
@@ -53,17 +56,17 @@ async def _engine(request: Request) -> Engine:
 ReadyEngine = Annotated[Engine, Depends(_engine)]
 
 
-async def _reader(request: Request, engine: ReadyEngine) -> AsyncIterator[Reader]:
+async def _reader(request: Request, engine: ReadyEngine) -> Reader:
     settings = engine.settings
-    with engine.gate.enter() as ticket:
-        yield Reader(
-            request=request,
-            ticket=ticket,
-            pool=engine.pool,
-            max_image=settings.max_image_bytes,
-            max_request=settings.max_request_bytes,
-            timeout=settings.request_timeout,
-        )
+    return Reader(
+        request=request,
+        ticket=request.state.ticket,
+        pool=engine.pool,
+        max_image=settings.max_image_bytes,
+        max_request=settings.max_request_bytes,
+        timeout=settings.request_timeout,
+        min_rate=settings.min_upload_rate,
+    )
 
 
 BodyReader = Annotated[Reader, Depends(_reader)]
@@ -78,8 +81,13 @@ async def single_values(request: Request) -> None:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented errors of a call."""
-    return {status: _documented(status) for status in (*statuses, 422, 503)}
+    """The documented errors of a call that reads the cache, or changes it."""
+    return {**refusals(), **{status: _documented(status) for status in (*statuses, 422, 503)}}
+
+
+def refusals() -> dict[int | str, dict[str, Any]]:
+    """The documented errors of a call that may ask for an API key."""
+    return {status: _documented(status) for status in (401, 403, 429, 503)}
 
 
 def body(content: dict[str, Any], *, required: bool = True) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 
+from indexer.cache import Cache
+from service.changing import IdempotencyKey, changed
 from service.errors import Problem
 from service.inputs import NoQuery, ShotPatch, ShotsQuery
 from service.routes.context import (
@@ -19,7 +21,6 @@ from service.routes.context import (
 )
 from service.schemas import Shot, ShotChanged, ShotDeleted, ShotPage
 from service.streaming import JSON
-from service.waiting import answered
 
 router = APIRouter(prefix="/cache/shots", tags=["shots"], dependencies=[Depends(single_values)])
 
@@ -67,7 +68,8 @@ def shot_image(engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query
     "/{shot_id}",
     summary="Relabel a shot",
     response_description="The shot as it is now.",
-    responses=problems(400, 404, 413, 415),
+    responses=problems(400, 404, 408, 409, 413, 415, 507),
+    response_model=ShotChanged,
     openapi_extra=body({JSON: schema("ShotPatch")}),
 )
 async def change_shot(
@@ -76,24 +78,39 @@ async def change_shot(
     reader: BodyReader,
     shot_id: ShotId,
     _: Annotated[NoQuery, Query()],
-) -> ShotChanged:
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Move a shot to another class; a label not seen before makes one."""
     patch = await reader.json(ShotPatch, SMALL_BODY)
-    work = engine.change(lambda cache: (cache.relabel(shot_id, patch.label), cache.version))
-    info, version = await answered(request, work, engine.settings.request_timeout)
-    return ShotChanged.model_validate({**vars(info), "cache_version": version})
+
+    def work(cache: Cache, caller: str | None) -> tuple[int, ShotChanged]:
+        info, version = cache.relabel(shot_id, patch.label, caller=caller)
+        return 200, ShotChanged.model_validate({**vars(info), "cache_version": version})
+
+    return await changed(request, engine, idempotency_key, work, patch.label)
 
 
 @router.delete(
     "/{shot_id}",
     summary="Forget a shot",
     response_description="It is gone.",
-    responses=problems(404),
+    responses=problems(404, 409, 507),
+    response_model=ShotDeleted,
 )
 async def forget_shot(
-    request: Request, engine: ReadyEngine, shot_id: ShotId, _: Annotated[NoQuery, Query()]
-) -> ShotDeleted:
-    """Delete a shot; its class stays, with no shot if this was its last."""
-    work = engine.change(lambda cache: cache.forget(shot_id))
-    version = await answered(request, work, engine.settings.request_timeout)
-    return ShotDeleted(shot_id=shot_id, cache_version=version)
+    request: Request,
+    engine: ReadyEngine,
+    shot_id: ShotId,
+    _: Annotated[NoQuery, Query()],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Forget a shot; its class stays, with no shot if this was its last.
+
+    Versions before still hold it, until `xmadapter cache compact` erases these.
+    """
+
+    def work(cache: Cache, caller: str | None) -> tuple[int, ShotDeleted]:
+        version = cache.forget(shot_id, caller=caller)
+        return 200, ShotDeleted(shot_id=shot_id, cache_version=version)
+
+    return await changed(request, engine, idempotency_key, work)

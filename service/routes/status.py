@@ -11,7 +11,7 @@ from service import __version__
 from service.engine import Engine
 from service.hints import notice
 from service.metrics import Metrics
-from service.routes.context import ReadyEngine, problems
+from service.routes.context import ReadyEngine, problems, refusals
 from service.schemas import Health, Version
 
 router = APIRouter(tags=["status"])
@@ -55,7 +55,10 @@ async def version(request: Request) -> Version:
     "/metrics",
     summary="For Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus's text format."}},
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "Prometheus's text format."},
+        **refusals(),
+    },
 )
 def metrics(request: Request) -> Response:
     """Requests, latencies, batches, the queue, the cache."""

@@ -16,7 +16,7 @@ from service import comparing
 from service.cli import app
 from service.comparing import INTERRUPTED, read_prompts
 from service.ending import FAILED, IN_PART, WRONG_USAGE
-from service.lock import cache_lock
+from service.lock import build_lock
 from tests.adapter.evaluation.fakes import prototypes, zero_shot
 from tests.adapter.evaluation.trees import folder_set, imagenet
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_done(root: Path) -> None:
 
 
 def test_one_at_a_time(root: Path) -> None:
-    with cache_lock(root / "out", "a test"):
+    with build_lock(root / "out", "a test"):
         result = run(root)
     assert result.exit_code == FAILED
     assert "another process writes to" in result.stderr

@@ -11,7 +11,7 @@ from indexer.build import BuildReport
 from indexer.errors import CacheMissing, SourceError
 from service import indexing
 from service.indexing import build_index, demo_exists, index_facts, make_demo
-from service.lock import LOCK_FILE, CacheLocked, cache_lock
+from service.lock import LOCK_FILE, CacheLocked, build_lock
 from service.settings import Settings
 from tests.service.serving import GREEN, RED, picture
 
@@ -50,7 +50,7 @@ def test_a_cache_is_built_and_grows(source: Path, tmp_path: Path) -> None:
 def test_a_cache_in_use_is_left_alone(source: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with (
-        cache_lock(cache, "xmadapter serve on http://127.0.0.1:8000"),
+        build_lock(cache, "xmadapter serve on http://127.0.0.1:8000"),
         pytest.raises(CacheLocked, match="in use by xmadapter serve"),
     ):
         run(source, cache)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from service.lock import LOCK_FILE, CacheLocked, cache_lock, training_lock
+from service.lock import LOCK_FILE, CacheLocked, build_lock, training_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from service.lock import cache_lock
-with cache_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
+from service.lock import build_lock
+with build_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -23,20 +23,20 @@ with cache_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
 
 def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "cache"
-    with cache_lock(folder, "xmadapter serve on http://127.0.0.1:8000"):
+    with build_lock(folder, "xmadapter serve on http://127.0.0.1:8000"):
         pattern = rf"in use by xmadapter serve on http://127.0.0.1:8000 \(process {os.getpid()} on"
-        with pytest.raises(CacheLocked, match=pattern), cache_lock(folder, "index build"):
+        with pytest.raises(CacheLocked, match=pattern), build_lock(folder, "index build"):
             pass
-    with cache_lock(folder, "index build"):
+    with build_lock(folder, "index build"):
         assert "index build" in (folder / LOCK_FILE).read_text(encoding="utf-8")
 
 
 def test_a_holder_that_has_written_nothing_yet_is_another_process(tmp_path: Path) -> None:
-    with cache_lock(tmp_path, "serve"):
+    with build_lock(tmp_path, "serve"):
         (tmp_path / LOCK_FILE).write_text("", encoding="utf-8")
         with (
             pytest.raises(CacheLocked, match="in use by another process"),
-            cache_lock(tmp_path, ""),
+            build_lock(tmp_path, ""),
         ):
             pass
 
@@ -51,15 +51,15 @@ def test_the_lock_goes_with_the_process_that_is_killed(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         pattern = f"process {holder.pid} on"
-        with pytest.raises(CacheLocked, match=pattern), cache_lock(tmp_path, ""):
+        with pytest.raises(CacheLocked, match=pattern), build_lock(tmp_path, ""):
             pass
         holder.kill()
-    with cache_lock(tmp_path, "serve"):
+    with build_lock(tmp_path, "serve"):
         pass
 
 
 def test_one_training_at_a_time_beside_a_service(tmp_path: Path) -> None:
-    with cache_lock(tmp_path, "xmadapter serve"), training_lock(tmp_path / "adapters"):
+    with build_lock(tmp_path, "xmadapter serve"), training_lock(tmp_path / "adapters"):
         pattern = rf"is being trained by xmadapter train \(process {os.getpid()} on.*: one at a"
         with pytest.raises(CacheLocked, match=pattern), training_lock(tmp_path / "adapters"):
             pass

@@ -1,0 +1,206 @@
+"""What is in force in a cache's file: the rows that keys are made of, checked as they are read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.checksums import checksum, of_class, of_shot, packed
+from indexer.database import damaged
+from indexer.records import ClassRow, Delta, Floats, Rows, ShotRows
+
+_SHOT = "p.slot, s.position, p.class_id, s.id, s.text_id, s.sha256, s.created, s.checksum, s.key"
+_SHOTS = f"""SELECT {_SHOT} FROM placements p JOIN shots s ON s.position = p.position
+    WHERE p.until IS NULL ORDER BY p.position"""
+_CLASS = "c.id, c.label, c.created, s.prompts, s.feature"
+_CLASSES = f"""SELECT {_CLASS} FROM class_states s JOIN classes c ON c.id = s.class_id
+    WHERE s.until IS NULL ORDER BY c.id"""
+_TOUCHED = """WITH touched AS (
+    SELECT slot FROM placements WHERE since > :after
+    UNION SELECT slot FROM placements WHERE until > :after)"""
+_THEN = "since <= :after AND (until IS NULL OR until > :after)"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows are read from: a connection in a snapshot, the file's path, and D."""
+
+    connection: sqlite3.Connection
+    path: Path
+    width: int
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A caption: the checksum of its row, and its feature (D,)."""
+
+    checksum: bytes
+    feature: Floats
+
+
+def read_rows(source: Source) -> Rows:
+    """All classes, keys and captions in force.
+
+    Raises:
+        CacheDamaged: a row, or all of them together, are not what was written.
+    """
+    version, digest = _last(source)
+    classes = source.connection.execute(_CLASSES).fetchall()
+    texts = _texts(source, None)
+    shots = source.connection.execute(_SHOTS).fetchall()
+    total = sum(of_class(*row) for row in classes)
+    total += sum(_part(source, row, texts) for row in shots)
+    if packed(total) != digest:
+        raise damaged(source.path, f"its rows are not those of its version {version}")
+    captions = {number: text.feature for number, text in texts.items()}
+    return Rows(version, _class_rows(source, classes), _shot_rows(source, shots), captions)
+
+
+def read_delta(source: Source, after: int) -> Delta | None:
+    """What has changed after a version; None where its history is gone.
+
+    Raises:
+        CacheDamaged: a row is not what was written.
+    """
+    version, _ = _last(source)
+    connection, then = source.connection, {"after": after}
+    oldest = connection.execute("SELECT min(version) FROM versions").fetchone()[0]
+    if after < oldest or after > version:
+        return None
+    gone = connection.execute(
+        f"""{_TOUCHED} SELECT id FROM shots WHERE position IN
+        (SELECT min(position) FROM placements JOIN touched USING (slot) WHERE {_THEN}
+        GROUP BY slot)""",
+        then,
+    ).fetchall()
+    shots = connection.execute(
+        f"""{_TOUCHED} SELECT {_SHOT} FROM placements p JOIN touched USING (slot)
+        JOIN shots s ON s.position = p.position WHERE p.until IS NULL ORDER BY p.position""",
+        then,
+    ).fetchall()
+    texts = _texts(source, {row[4] for row in shots if row[4] is not None})
+    for row in shots:
+        _part(source, row, texts)
+    return Delta(
+        version=version,
+        shots_gone=[row[0] for row in gone],
+        classes_gone=_classes_gone(source, then),
+        classes=_classes_put(source, then),
+        shots=_shot_rows(source, shots),
+        captions={number: text.feature for number, text in texts.items()},
+    )
+
+
+def prompts_of(stored: str | None) -> tuple[str, ...] | None:
+    """A class's own prompts, as they are stored."""
+    return None if stored is None else tuple(json.loads(stored))
+
+
+def content_of(shot_id: str, sha256: str, created: float, text: bytes | None, key: bytes) -> bytes:
+    """The checksum of a shot; `text` is its caption's."""
+    return checksum(shot_id, sha256, created, text, key)
+
+
+def merged_key(keys: Floats) -> Floats:
+    """(D,): the unit mean of unit keys (n, D), which is what merged shots answer with."""
+    mean = keys.astype(np.float64).mean(0)
+    norm = float(np.linalg.norm(mean))
+    # Opposite keys have no mean direction.
+    key: Floats = (mean / norm).astype(np.float32) if norm > 1e-6 else keys[0]
+    return key
+
+
+def _last(source: Source) -> tuple[int, bytes]:
+    query = "SELECT version, digest FROM versions ORDER BY version DESC LIMIT 1"
+    row = source.connection.execute(query).fetchone()
+    if row is None:
+        raise damaged(source.path, "it knows no version")
+    return int(row[0]), bytes(row[1])
+
+
+def _part(source: Source, row: Any, texts: Mapping[int, _Text]) -> int:
+    """A shot's part of the digest, once its row is found sound."""
+    slot, position, class_id, shot_id, text_id, sha256, created, expected, key = row
+    text = texts.get(text_id)
+    found = content_of(shot_id, sha256, created, None if text is None else text.checksum, key)
+    if found != expected:
+        raise damaged(source.path, f"shot {shot_id} is not as it was written")
+    return of_shot(position, class_id, slot, found)
+
+
+def _texts(source: Source, wanted: set[int] | None) -> dict[int, _Text]:
+    """Captions by number: those wanted, or all that there are."""
+    query = "SELECT id, text, feature FROM texts"
+    if wanted is None:
+        rows: Iterable[Any] = source.connection.execute(query).fetchall()
+    else:
+        one = f"{query} WHERE id = ?"
+        rows = [source.connection.execute(one, (number,)).fetchone() for number in sorted(wanted)]
+    found = [row for row in rows if row is not None]
+    features = matrix(source, [row[2] for row in found])
+    return {
+        row[0]: _Text(checksum(row[1], row[2]), feature)
+        for row, feature in zip(found, features, strict=True)
+    }
+
+
+def _class_rows(source: Source, rows: Sequence[Any]) -> list[ClassRow]:
+    features = matrix(source, [row[4] for row in rows])
+    return [
+        ClassRow(row[0], row[1], prompts_of(row[3]), feature)
+        for row, feature in zip(rows, features, strict=True)
+    ]
+
+
+def _classes_gone(source: Source, then: Mapping[str, int]) -> list[str]:
+    query = f"""SELECT c.label FROM class_states s JOIN classes c ON c.id = s.class_id
+        WHERE s.until > :after AND {_THEN} AND NOT EXISTS
+        (SELECT 1 FROM class_states n WHERE n.class_id = s.class_id AND n.until IS NULL)"""
+    return [row[0] for row in source.connection.execute(query, then)]
+
+
+def _classes_put(source: Source, then: Mapping[str, int]) -> list[ClassRow]:
+    query = f"""SELECT {_CLASS} FROM class_states s JOIN classes c ON c.id = s.class_id
+        WHERE s.until IS NULL AND s.since > :after ORDER BY c.id"""
+    return _class_rows(source, source.connection.execute(query, then).fetchall())
+
+
+def _shot_rows(source: Source, rows: Sequence[Any]) -> ShotRows:
+    """Keys by slot, in the order of the oldest shot of each."""
+    keys = matrix(source, [row[8] for row in rows])
+    slots = np.array([row[0] for row in rows], dtype=np.int64)
+    _, first, members = np.unique(slots, return_index=True, return_inverse=True)
+    if len(first) < len(rows):
+        merged = np.flatnonzero(np.bincount(members) > 1)
+        for slot in merged.tolist():
+            keys[first[slot]] = merged_key(keys[members == slot])
+    leaders = np.sort(first)
+    chosen = [rows[at] for at in leaders.tolist()]
+    return ShotRows(
+        ids=[row[3] for row in chosen],
+        class_ids=np.array([row[2] for row in chosen], dtype=np.int64),
+        text_ids=np.array([-1 if row[4] is None else row[4] for row in chosen], dtype=np.int64),
+        keys=keys[leaders],
+    )
+
+
+def matrix(source: Source, rows: Sequence[bytes]) -> Floats:
+    """(n, D) from n stored rows, checked: a wrong one would spoil every answer.
+
+    Raises:
+        CacheDamaged: another width, or numbers that are not finite.
+    """
+    expected = 4 * source.width
+    wrong = next((len(row) for row in rows if len(row) != expected), None)
+    if wrong is not None:
+        raise damaged(source.path, f"expected features of {expected} bytes, got {wrong}")
+    found = np.frombuffer(bytearray().join(rows), np.float32).reshape(-1, source.width)
+    if not np.isfinite(found).all():
+        raise damaged(source.path, "a feature holds numbers that are not finite")
+    return found
