@@ -181,18 +181,19 @@ class Learned:
 
 def _rows(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], name: str) -> dict[str, Tensor]:
     matrix, names = tensors.get(name, torch.zeros(0)), facts.get(name, [])
-    if not isinstance(names, list) or len(matrix) != len(names):
+    known = isinstance(names, list) and all(isinstance(each, str) for each in names)
+    if not known or not len(matrix) == len(names) == len(set(names)):
         raise ValueError(
             f"expected a name for each of {len(matrix)} rows of {name}, got {str(names)[:80]}"
         )
-    return dict(zip(map(str, names), matrix, strict=True))
+    return dict(zip(names, matrix, strict=True))
 
 
 def _numbers(facts: Any) -> PaperNumbers:
     try:
         numbers = PaperNumbers(**facts)
         finite = all(isfinite(value) for name, value in facts.items() if name != "balance")
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(f"expected the numbers of the published form: {error}") from error
     if not finite or numbers.balance not in get_args(Balance):
         raise ValueError(f"expected finite numbers and a known balance, got {facts}")
@@ -201,8 +202,8 @@ def _numbers(facts: Any) -> PaperNumbers:
 
 def _check_shapes(tensors: Mapping[str, Tensor], width: int) -> None:
     for name, tensor in tensors.items():
-        wide = tensor.shape[0] if name == "low_rank.down" else tensor.shape[-1]
-        if tensor.ndim != 2 or wide != width or (name == "whitening" and len(tensor) != width):
+        axes = {"low_rank.down": (0,), "whitening": (0, 1)}.get(name, (1,))
+        if tensor.ndim != 2 or any(tensor.shape[axis] != width for axis in axes):
             raise ValueError(f"expected {name} for width {width}, got {tuple(tensor.shape)}")
     ranks = [
         tensors[name].shape[axis]

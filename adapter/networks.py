@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from adapter.learned import PREFIX, Learned
+from adapter.tensor_file import TensorFileError, parse, read_content
 
 FORMAT = "xmadapter-networks/1"
+SHOWN = 500
+"""Characters of a file's own words in a message."""
 
 
 class AdapterFileError(ValueError):
@@ -121,14 +123,19 @@ class Networks:
         self.img2txt_net.to(device)
         return replace(self, learned=self.learned.to(device))
 
-    def save(self, path: Path) -> None:
-        """Write a safetensors file that `load` reads back unchanged."""
-        save_file(
-            self._state() | self.learned.tensors(),
-            path,
-            # One entry: several would be written in another order each time.
-            metadata={FORMAT: json.dumps(self.learned.facts(), sort_keys=True)},
+    def content(self) -> bytes:
+        """What a file of them holds: safetensors that `parse` reads back unchanged."""
+        return bytes(
+            save(
+                self._state() | self.learned.tensors(),
+                # One entry: several would be written in another order each time.
+                metadata={FORMAT: json.dumps(self.learned.facts(), sort_keys=True)},
+            )
         )
+
+    def save(self, path: Path) -> None:
+        """Write a file that `load` reads back unchanged. Raises OSError."""
+        path.write_bytes(self.content())
 
     @classmethod
     def load(cls, path: Path, width: int | None = None) -> Networks:
@@ -141,21 +148,36 @@ class Networks:
         Raises:
             AdapterFileError: not such a file, damaged, not finite, or of another width.
         """
-        tensors, facts = _read(path)
-        matrix, hidden = (
-            tensors.get(f"meta_net.{name}.weight") for name in ("projection", "residual.0")
-        )
-        if matrix is None or matrix.ndim != 2 or (hidden is not None and hidden.ndim != 2):
-            raise AdapterFileError(f"expected MetaNet's matrices in {path}, got {sorted(tensors)}")
+        return cls.parse(networks_content(path), path, width)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path, width: int | None = None) -> Networks:
+        """Read what `content` gave, whoever made it.
+
+        Args:
+            content: of a file.
+            path: that file, for messages.
+            width: the D that is needed, if known.
+
+        Raises:
+            AdapterFileError: not that, damaged, not finite, or of another width.
+        """
+        tensors, facts = _parsed(content, path)
+        expected, bottleneck = _expected(tensors, path)
+        matrix = tensors["meta_net.projection.weight"]
         if width not in (None, matrix.shape[1]):
             raise AdapterFileError(
                 f"expected networks for features of width {width}, got {matrix.shape[1]} in "
                 f"{path}: they belong to another model"
             )
-        networks = cls._starting_from(matrix, None if hidden is None else len(hidden))
-        networks._fill({n: t for n, t in tensors.items() if not n.startswith(PREFIX)}, path)
+        maps = {n: t for n, t in tensors.items() if not n.startswith(PREFIX)}
+        got = {name: tuple(tensor.shape) for name, tensor in maps.items()}
+        if expected != got:
+            raise AdapterFileError(f"expected tensors {expected} in {path}, got {_short(got)}")
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
             raise AdapterFileError(f"expected finite weights in {path}, got NaN or infinity")
+        networks = cls._starting_from(matrix, bottleneck)
+        networks._fill(maps)
         try:
             learned = Learned.from_file(tensors, facts, networks.width_in)
         except ValueError as error:
@@ -170,11 +192,7 @@ class Networks:
             for name, tensor in net.state_dict().items()
         }
 
-    def _fill(self, tensors: dict[str, Tensor], path: Path) -> None:
-        expected = {name: tuple(tensor.shape) for name, tensor in self._state().items()}
-        got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if expected != got:
-            raise AdapterFileError(f"expected tensors {expected} in {path}, got {got}")
+    def _fill(self, tensors: dict[str, Tensor]) -> None:
         for prefix, net in (("meta_net.", self.meta_net), ("img2txt_net.", self.img2txt_net)):
             own = {
                 name.removeprefix(prefix): t
@@ -194,15 +212,58 @@ def _semi_orthogonal(rows: int, columns: int, seed: int) -> Tensor:
     return matrix.T.float().contiguous()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def networks_content(path: Path) -> bytes:
+    """All bytes of a file of networks. Raises AdapterFileError where there is none to read."""
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = file.keys()  # the file object itself is not iterable
-            tensors = {name: file.get_tensor(name) for name in names}
+        return read_content(path)
+    except TensorFileError as error:
+        raise AdapterFileError(f"cannot read networks from {path}: {error}") from error
+
+
+def _parsed(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        tensors, metadata = parse(content)
         facts = json.loads(metadata.get(FORMAT, "null"))
-    except (OSError, SafetensorError, ValueError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise AdapterFileError(f"cannot read networks from {path}: {error}") from error
     if not isinstance(facts, dict):
         raise AdapterFileError(f"expected a file of format {FORMAT}, got {path} without it")
     return tensors, facts
+
+
+def _expected(
+    tensors: dict[str, Tensor], path: Path
+) -> tuple[dict[str, tuple[int, ...]], int | None]:
+    """The shapes of both maps, as MetaNet's matrices have it, and the bottleneck.
+
+    Raises:
+        AdapterFileError: these are none, or of widths that cannot be.
+    """
+    matrix, hidden = (
+        tensors.get(f"meta_net.{name}.weight") for name in ("projection", "residual.0")
+    )
+    if matrix is None or matrix.ndim != 2 or (hidden is not None and hidden.ndim != 2):
+        raise AdapterFileError(
+            f"expected MetaNet's matrices in {path}, got {_short(sorted(tensors))}"
+        )
+    width_out, width_in = matrix.shape
+    bottleneck = None if hidden is None else len(hidden)
+    if not all(1 <= each <= width_in for each in (width_out, bottleneck) if each is not None):
+        raise AdapterFileError(
+            f"expected a text width and a bottleneck of 1 to {width_in} (the model's) in {path}, "
+            f"got {width_out} and {bottleneck}"
+        )
+    shapes = {"projection": (width_out, width_in)}
+    if bottleneck is not None:
+        shapes |= {"residual.0": (bottleneck, width_in), "residual.2": (width_out, bottleneck)}
+    return {
+        f"{net}.{name}.weight": shape
+        for net in ("meta_net", "img2txt_net")
+        for name, shape in shapes.items()
+    }, bottleneck
+
+
+def _short(found: object) -> str:
+    """As much of it as a message has room for."""
+    text = str(found)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."

@@ -192,6 +192,12 @@ def test_safetensors_of_something_else(saved: tuple[Networks, Path], tmp_path: P
         {projection: torch.zeros(5, 32)},
         {"surplus": torch.zeros(1)},
         {"meta_net.residual.0.weight": torch.zeros(1)},
+        {"meta_net.residual.0.weight": torch.zeros(0, 32)},
+        {"meta_net.residual.0.weight": torch.zeros(33, 32)},
+        {projection: torch.zeros(0, 32)},
+        {projection: torch.zeros(33, 32)},
+        {projection: torch.zeros(12, 32, dtype=torch.int32)},
+        {projection: torch.zeros(12, 32, dtype=torch.complex64)},
     ):
         save_file({**tensors, **change}, path, metadata={FORMAT: "{}"})
         with pytest.raises(AdapterFileError, match="expected"):
@@ -266,6 +272,10 @@ def test_a_truncated_file_of_all_that_was_learned(with_learned: tuple[Networks, 
         ({}, {"text_key": "sound"}, "expected text_key to be one of"),
         ({}, {"numbers": {"alpha": 1}}, "expected the numbers of the published form"),
         ({}, {"numbers": {"cache_weight": float("nan")}}, "expected the numbers"),
+        ({}, {"numbers": vars(PaperNumbers(10**400, 2.0, 3.0, 0.5))}, "expected the numbers"),
+        ({}, {"class_residuals": ["cat", "cat"]}, "a name for each of 2 rows"),
+        ({}, {"class_residuals": ["cat", []]}, "a name for each of 2 rows"),
+        ({"whitening": torch.tensor(1.0)}, {}, "expected whitening for width 32"),
     ],
 )
 def test_a_file_that_was_changed(
@@ -282,7 +292,7 @@ def test_a_file_that_was_changed(
         Networks.load(path)
 
 
-@pytest.mark.parametrize("metadata", ["", "{", "[]", "null", "3"])
+@pytest.mark.parametrize("metadata", ["", "{", "[]", "null", "3", "[" * 100_000])
 def test_facts_that_are_none(with_learned: tuple[Networks, Path], metadata: str) -> None:
     path = with_learned[1]
     save_file(load_file(path), path, metadata={FORMAT: metadata})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,8 +78,14 @@ def test_numbers_go_up_and_the_pointer_says_which_serves(adapters: Adapters) -> 
     for number, record, current in ((1, waiting, None), (2, RECORD, 2), (3, waiting, 2)):
         assert adapters.write(networks(), record).number == number
         assert (adapters.latest, adapters.current) == (number, current)
-    (adapters.folder / "current").write_text("1")
-    assert adapters.current == 1
+    files = set(names(adapters))
+    assert adapters.numbers == [1, 2, 3]
+    for chosen in (1, None, 3):
+        adapters.use(chosen)
+        assert adapters.current == chosen
+        published = adapters.published
+        assert (None if published is None else published.number) == chosen
+    assert not (set(names(adapters)) - {"current"} - files)
 
 
 def test_what_a_killed_process_left_is_no_adapter_and_is_cleared_away(adapters: Adapters) -> None:
@@ -102,6 +109,16 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def another_accuracy(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"accuracy": 0.9', b'"accuracy": 0.8'))
+
+
+def unsealed(path: Path) -> None:
+    facts = json.loads(path.read_bytes())
+    del facts["checksum"]
+    path.write_text(json.dumps(facts))
+
+
 @pytest.mark.parametrize(
     ("suffix", "harm", "message"),
     [
@@ -110,6 +127,8 @@ def flip(path: Path) -> None:
         (0, flip, "0001.safetensors is damaged: expected the checksum"),
         (1, Path.unlink, "cannot read adapter 1"),
         (1, cut, "0001.json is damaged"),
+        (1, another_accuracy, "0001.json is damaged: its content is not what its checksum"),
+        (1, unsealed, "0001.json is damaged: expected JSON with a checksum, got none: train"),
         (1, lambda path: path.write_text("{}"), "0001.json is damaged"),
         (1, lambda path: path.write_bytes(b"\xff"), "0001.json is damaged"),
     ],
@@ -149,12 +168,38 @@ def test_a_record_under_another_number_is_told(adapters: Adapters) -> None:
         adapters.read(4, RECORD.encoder, WIDTH)
 
 
-@pytest.mark.parametrize("text", ["", "newest", "-1", "1 2", "9" * 30, "\N{SUPERSCRIPT TWO}"])
+@pytest.mark.parametrize("text", ["", "1", "newest", '{"number": 1}', "9" * 30])
 def test_a_pointer_to_nothing_is_told(adapters: Adapters, text: str) -> None:
     adapters.folder.mkdir()
     (adapters.folder / "current").write_text(text, encoding="utf-8")
-    with pytest.raises(AdapterFileError, match="current"):
+    with pytest.raises(AdapterFileError, match=r"current is damaged.*xmadapter adapter use"):
         _ = adapters.current
+
+
+def test_what_is_not_there_or_damaged_cannot_be_used(adapters: Adapters) -> None:
+    for _ in range(2):
+        adapters.write(networks(), RECORD)
+    flip(adapters.paths(1)[1])
+    for number, message in ((1, r"0001\.json is damaged"), (3, "cannot read adapter 3")):
+        with pytest.raises(AdapterFileError, match=message):
+            adapters.use(number)
+        assert adapters.current == 2
+
+
+def test_a_disk_that_cannot_be_written_leaves_what_served(
+    adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        adapters.write(networks(), RECORD)
+    before = names(adapters)
+
+    def full(path: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(CacheUnwritable, match="No space left"):
+        adapters.use(1)
+    assert (adapters.current, names(adapters)) == (2, before)
 
 
 def test_the_last_good_one_was_published_is_sound_and_is_older(adapters: Adapters) -> None:

@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from adapter.encoder import PixelEncoder
+from adapter.learned import Learned
 from adapter.networks import AdapterFileError, Networks
 from indexer.adapters import Adapters
 from indexer.following import Publications
+from indexer.pointer import Pointer
 from tests.indexer.test_adapters import RECORD, flip
 
 ENCODER = PixelEncoder()
@@ -27,7 +30,8 @@ def publish(adapters: Adapters, seed: int) -> int:
 
 
 def point_to(adapters: Adapters, number: int) -> None:
-    (adapters.folder / "current").write_text(str(number))
+    """Write the pointer, whether there is such an adapter or not."""
+    (adapters.folder / "current").write_bytes(Pointer(number, "0" * 64).content())
 
 
 def told(publications: Publications) -> str | None:
@@ -52,11 +56,11 @@ def test_what_is_published_is_followed_up_and_down(adapters: Adapters) -> None:
         assert newer.number == number
         assert publications.newer(newer) is None
         serving = newer
-    point_to(adapters, 1)
+    adapters.use(1)
     back = publications.newer(serving)
     assert back is not None
     assert back.number == 1
-    (adapters.folder / "current").unlink()
+    adapters.use(None)
     untrained = publications.newer(back)
     assert untrained is not None
     assert untrained.sha256 is None
@@ -115,7 +119,7 @@ def test_going_back_to_the_one_that_serves_ends_the_error(adapters: Adapters) ->
     point_to(adapters, 9)
     with pytest.raises(AdapterFileError, match="cannot read adapter 9"):
         publications.newer(serving)
-    point_to(adapters, 1)
+    adapters.use(1)
     assert publications.newer(serving) is None
     assert publications.error is None
 
@@ -141,3 +145,31 @@ def test_what_could_not_be_put_to_use_is_told(adapters: Adapters) -> None:
     publications = Publications(adapters, ENCODER)
     publications.failed(publications.first(), MemoryError("the device is full"))
     assert publications.error == "adapter 1 could not be put to use: the device is full"
+
+
+def test_a_pointer_to_another_record_is_told(adapters: Adapters) -> None:
+    for seed in (1, 2):
+        publish(adapters, seed)
+    point_to(adapters, 1)
+    publications = Publications(adapters, ENCODER)
+    assert publications.first().number is None
+    assert publications.error is not None
+    assert "expected the record 000000000000 in" in publications.error
+
+
+@pytest.mark.parametrize("how", ["overwritten", "cut"])
+def test_what_becomes_of_its_file_changes_nothing_in_memory(adapters: Adapters, how: str) -> None:
+    """A file that is mapped into memory shows its changes there, and ends the process if cut."""
+    learned = Learned(whitening=torch.eye(ENCODER.width))
+    adapters.write(replace(Networks.initial(ENCODER.width, seed=1), learned=learned), SOUND)
+    publications = Publications(adapters, ENCODER)
+    serving = publications.first()
+    path = adapters.paths(1)[0]
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size if how == "overwritten" else 0))
+        file.truncate()
+    with pytest.raises(AdapterFileError, match=r"0001\.safetensors"):
+        publications.newer(serving)
+    assert serving.networks.learned.whitening is not None
+    assert torch.equal(serving.networks.learned.whitening, torch.eye(ENCODER.width))
+    assert told(publications) is not None

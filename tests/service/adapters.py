@@ -38,8 +38,8 @@ def publish(cache: Path, seed: int = 1, **facts: object) -> int:
 
 
 def point_to(cache: Path, number: int) -> None:
-    """Have an adapter serve that is there already, as one does by hand."""
-    (Adapters(cache).folder / "current").write_text(f"{number}\n")
+    """Have an adapter serve that is there already."""
+    Adapters(cache).use(number)
 
 
 def spoil(cache: Path, number: int) -> None:

@@ -195,7 +195,7 @@ def test_class_features_come_with_the_adapter_and_are_for_its_classes_alone(tmp_
         classifier = cache.classify(queries()).head.classifier
         torch.testing.assert_close(classifier[:3], rows)
         # Without that adapter the classes have their own texts again, the last prompts included.
-        (Adapters(cache.path).folder / "current").unlink()
+        Adapters(cache.path).use(None)
         untrained = cache.publications.newer(cache.adapter)
         assert untrained is not None
         cache.swap(cache.prepare(untrained))
