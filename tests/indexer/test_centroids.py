@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from adapter.encoder import PixelEncoder
 from indexer import centroids, faiss_index
 from indexer.centroids import FILE, image_centroids
+from indexer.errors import CacheUnwritable
 from indexer.opening import origin_of
 from indexer.records import DerivedFile
 from indexer.store import Store
@@ -22,6 +26,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path)
     yield store
     store.close()
+
+
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that was started in this process has taken the log for itself."""
+    monkeypatch.setattr(logging.getLogger("xmadapter"), "propagate", True)
 
 
 @pytest.fixture
@@ -49,9 +59,22 @@ def test_centroids_are_trained_once_and_then_read(store: Store, trainings: list[
     assert (record.version, record.shots) == (0, 200)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "replaced"])
-def test_a_file_that_is_not_the_one_written_is_made_again(
-    store: Store, tmp_path: Path, trainings: list[int], damage: str
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("missing", "cannot be read: No such file"),
+        ("truncated", "expected the checksum"),
+        ("flipped", "expected the checksum"),
+        ("replaced", "of 12 bytes"),
+    ],
+)
+def test_a_file_that_is_not_the_one_written_is_made_again_and_said(
+    store: Store,
+    tmp_path: Path,
+    trainings: list[int],
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+    reason: str,
 ) -> None:
     keys = directions(200, seed=0)
     first = image_centroids(store, keys)
@@ -66,10 +89,54 @@ def test_a_file_that_is_not_the_one_written_is_made_again(
         path.write_bytes(data)
     else:
         path.write_bytes(b"not a matrix")
+    assert caplog.records == []
     torch.testing.assert_close(image_centroids(store, keys), first, atol=0, rtol=0)
     assert trainings == [200, 200]
+    (line,) = caplog.records
+    facts = vars(line)["fields"]
+    assert (line.name, line.getMessage()) == ("xmadapter.indexer", "index snapshot made again")
+    assert facts["file"] == str(path)
+    assert reason in facts["reason"]
     assert image_centroids(store, keys) is not None
     assert trainings == [200, 200]
+    assert len(caplog.records) == 1
+
+
+@settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(share=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255), cut=st.booleans())
+def test_any_damage_leaves_the_same_centroids(
+    store: Store, share: float, mask: int, cut: bool
+) -> None:
+    keys = directions(200, seed=0)
+    first = image_centroids(store, keys)
+    path = store.folder / FILE
+    whole = path.read_bytes()
+    at = int(share * len(whole))
+    path.write_bytes(whole[:at] + (b"" if cut else bytes([whole[at] ^ mask]) + whole[at + 1 :]))
+    assert torch.equal(image_centroids(store, keys), first)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("refuses", ["file", "store"])
+def test_a_disk_that_cannot_be_written_keeps_nobody_from_having_them(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    refuses: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space") if refuses == "file" else CacheUnwritable("No space")
+
+    if refuses == "file":
+        monkeypatch.setattr(centroids, "write_whole", full)
+    else:
+        monkeypatch.setattr(Store, "set_derived_file", full)
+    assert len(image_centroids(store, directions(200, seed=0))) == 5
+    (line,) = caplog.records
+    assert line.getMessage() == "index snapshot not kept"
+    assert "No space" in vars(line)["fields"]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from indexer import centroids
 from service import logs
 
 
@@ -73,3 +74,18 @@ def test_the_servers_chatter_is_left_out() -> None:
     assert "boundary" not in stream.getvalue()
     assert "Started" not in stream.getvalue()
     assert "Invalid HTTP request" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_the_indexer_warns_of_is_a_line_too(form: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    logs.configure(form, stream)
+    facts = {"file": "a cache/image-centroids.safetensors"}
+    centroids.LOGGER.warning("index snapshot made again", extra={"fields": facts})
+    (line,) = stream.getvalue().splitlines()
+    if form == "json":
+        assert json.loads(line).items() >= {**facts, "level": "warning"}.items()
+    else:
+        assert line.endswith(
+            ' warning index snapshot made again file="a cache/image-centroids.safetensors"'
+        )
