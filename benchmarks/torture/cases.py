@@ -14,7 +14,7 @@ from benchmarks.torture.row import Row
 
 Run = Callable[[float, Path], Sequence[Row]]
 
-CASES: tuple[str, ...] = ()
+CASES: tuple[str, ...] = ("images",)
 """In the order in which they run; each is a module of this package."""
 
 
