@@ -153,6 +153,11 @@ class Cache:
 
     @property
     def version(self) -> int:
+        """How many changes there have been, by whomever."""
+        return self._store.version
+
+    @property
+    def answered_version(self) -> int:
         """The version that the last answer was given with."""
         return self._live.version
 

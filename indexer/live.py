@@ -158,11 +158,17 @@ class Live:
 
     def swap(self, prepared: Prepared) -> None:
         """Answer with another adapter from now on, and with every shot that there is."""
+        memory, version = prepared.memory, prepared.fitted.version
+        delta = self._store.delta(version)
+        if delta is None:
+            rows = read_rows(self._store)
+            memory, version = self._made(rows, prepared.networks), rows.version
+        else:
+            memory.apply(delta)
+            version = delta.version
         self.adapter, self._networks = prepared.adapter, prepared.networks
-        self._memory, self.version = prepared.memory, prepared.fitted.version
-        self._sound = True
+        self._memory, self.version, self._sound = memory, version, True
         self._use(prepared.fitted)
-        self.catch_up()
 
     def _start_head(self) -> None:
         """Answer with the stored numbers, or fit them where there are none."""

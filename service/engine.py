@@ -268,8 +268,8 @@ class Engine:
             if isinstance(job, Task):
                 self._do(job)
         self._answer([job for job in batch if isinstance(job, Questions)])
-        if self._cache is not None and self._cache.version != self._seen_version:
-            self._seen_version = self._cache.version
+        if self._cache is not None and (version := self._cache.version) != self._seen_version:
+            self._seen_version = version
             self._refitter.wake()
 
     def _encode(self, items: Sequence[Prepared]) -> None:
@@ -340,7 +340,7 @@ class Engine:
         answers = iter(found)
         for job in jobs:
             own = [next(answers) for _ in job.prepared]
-            job.result = own, cache.version, cache.adapter.number
+            job.result = own, cache.answered_version, cache.adapter.number
 
 
 def _take_one_core() -> None:

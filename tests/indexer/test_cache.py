@@ -13,14 +13,12 @@ from indexer.cache import Cache, NewShot
 from indexer.errors import (
     EmptyCache,
     FeatureError,
-    IdempotencyConflict,
     LabelConflict,
     LabelError,
     PromptError,
     UnknownClass,
     UnknownShot,
 )
-from indexer.records import Request
 from tests.indexer.helpers import WIDTH, best, directions, near, new_shot, new_shots, teach_three
 
 ENCODER = PixelEncoder()
@@ -45,7 +43,7 @@ def test_a_new_cache_has_nothing_to_answer_with(cache: Cache) -> None:
 
 
 def test_a_class_with_a_name_alone_is_answered_by_its_name(cache: Cache) -> None:
-    info, created = cache.put_class("ant", ["an {}", "ants"])
+    info, created, _ = cache.put_class("ant", ["an {}", "ants"])
     assert (info.label, info.prompts, info.shots, created) == ("ant", ("an {}", "ants"), 0, True)
     cache.put_class("bee")
     query = ENCODER.encode_texts(["a photo of a bee."])
@@ -152,14 +150,60 @@ def test_no_shots_are_nothing_to_add(cache: Cache) -> None:
         cache.add("ant", [])
 
 
-def test_a_request_that_comes_again_gets_its_answer_again(cache: Cache) -> None:
-    request = Request("key", "fingerprint")
-    first = cache.add("ant", new_shots([1, 2]), request=request)
-    cache.forget(first.shot_ids[0])
-    assert cache.add("ant", new_shots([1, 2]), request=request) == first
-    assert cache.info().shots == 1
-    with pytest.raises(IdempotencyConflict):
-        cache.add("ant", new_shots([3]), request=Request("key", "other"))
+def test_what_another_has_taught_counts_for_the_next_question(cache: Cache, tmp_path: Path) -> None:
+    with Cache.open(cache.path, ENCODER) as other:
+        teach_three(other)
+        other.refit()
+        cache.refit()
+        assert best(cache, torch.cat([near(0), near(2)])) == ["ant", "cow"]
+        cache.delete_class("ant")
+        assert other.classify(near(0)).labels == ("bee", "cow")
+        assert (other.answered_version, other.version, cache.version) == (4, 4, 4)
+        shot_id = other.add("bee", new_shots([60], near=1)).shot_ids[0]
+        rows = range(len(cache.support().support.keys))
+        assert shot_id in cache.shot_ids(rows)
+
+
+def test_a_group_that_fails_at_its_end_leaves_memory_as_the_store_is(cache: Cache) -> None:
+    cache.add("ant", new_shots([1, 2]))
+
+    def interrupted() -> None:
+        with cache.group():
+            cache.add("bee", new_shots([3]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    cache.add("cow", new_shots([4]))
+    assert cache.classify(near(0)).labels == ("ant", "cow")
+    assert cache.version == cache.answered_version == 2
+
+
+def test_a_rollback_answers_as_then(cache: Cache) -> None:
+    teach_three(cache)
+    cache.refit()
+    queries = torch.cat([near(0), near(1), near(2)])
+    before = cache.classify(queries)
+    cache.delete_class("bee")
+    for info in cache.shots("ant").items:
+        cache.relabel(info.shot_id, "cow")
+    cache.rollback(3)
+    after = cache.classify(queries)
+    order = [after.labels.index(label) for label in before.labels]
+    torch.testing.assert_close(after.logits[:, order], before.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_texts_encoded_ahead_are_not_encoded_within_the_group(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.encode_ahead(["ant"], ["red", None])
+    monkeypatch.setattr(PixelEncoder, "encode_texts", lambda self, texts: torch.zeros(0, 32))
+    with cache.group():
+        cache.add("ant", [new_shot(1, caption="red"), new_shot(2)])
+    monkeypatch.undo()
+    support = cache.support().support
+    expected = ENCODER.encode_texts(["red", "a photo of a ant."])
+    torch.testing.assert_close(support.texts[support.text_rows], expected)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +216,7 @@ def test_any_label_comes_back_as_it_is(tmp_path: Path, label: str) -> None:
         assert [info.label for info in cache.classes().items] == [label]
         assert cache.classify(directions(1, seed=0)).labels == (label,)
         assert [info.label for info in cache.shots(label).items] == [label]
-        assert cache.delete_class(label) == 1
+        assert cache.delete_class(label) == (1, 2)
 
 
 # Texts
@@ -190,7 +234,7 @@ def test_shots_share_the_key_of_a_text(cache: Cache) -> None:
 
 def test_shots_without_caption_follow_their_class_to_other_prompts(cache: Cache) -> None:
     cache.add("ant", [new_shot(1), new_shot(2, caption="red")])
-    info, created = cache.put_class("ant", ["a six-legged {}"])
+    info, created, _ = cache.put_class("ant", ["a six-legged {}"])
     assert (info.prompts, created) == (("a six-legged {}",), False)
     support = cache.support().support
     expected = ENCODER.encode_texts(["a six-legged ant", "red"])
@@ -222,7 +266,7 @@ def test_a_caption_that_only_a_duplicate_brings_can_be_used_later(cache: Cache) 
 def test_a_relabelled_shot_answers_for_its_new_class(cache: Cache) -> None:
     teach_three(cache)
     for info in cache.shots("bee").items:
-        moved = cache.relabel(info.shot_id, "new bee")
+        moved, _ = cache.relabel(info.shot_id, "new bee")
         assert moved.label == "new bee"
     cache.refit()
     assert best(cache, near(1)) == ["new bee"]
@@ -234,7 +278,7 @@ def test_a_relabelled_shot_answers_for_its_new_class(cache: Cache) -> None:
 
 def test_a_deleted_class_is_gone_with_its_shots(cache: Cache) -> None:
     teach_three(cache)
-    assert cache.delete_class("ant") == 6
+    assert cache.delete_class("ant") == (6, 4)
     assert cache.info().shots == 12
     assert cache.classify(directions(1, seed=0)).labels == ("bee", "cow")
     cache.refit()

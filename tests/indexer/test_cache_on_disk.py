@@ -15,7 +15,6 @@ from adapter.encoder import PixelEncoder
 from adapter.networks import Networks
 from indexer.cache import Cache, NewShot
 from indexer.errors import (
-    CacheBusy,
     CacheDamaged,
     CacheMismatch,
     CacheMissing,
@@ -127,12 +126,6 @@ def test_a_truncated_cache_is_damaged(tmp_path: Path, size: int) -> None:
     (tmp_path / FILE).write_bytes(data)
     with Cache.open(tmp_path, ENCODER) as cache:
         assert cache.info().shots == 200
-
-
-def test_a_cache_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
-    with Cache.open(tmp_path, ENCODER), pytest.raises(CacheBusy):
-        Cache.open(tmp_path, ENCODER)
-    Cache.open(tmp_path, ENCODER).close()
 
 
 def test_networks_from_a_file_are_used(tmp_path: Path) -> None:

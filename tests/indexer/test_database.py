@@ -10,12 +10,11 @@ import pytest
 from indexer.errors import (
     CacheBusy,
     CacheDamaged,
+    CacheFull,
     CacheMismatch,
     CacheMissing,
-    CacheUnwritable,
 )
 from indexer.reader import FILE
-from indexer.records import StoredShot
 from indexer.store import Store
 from tests.indexer.helpers import ORIGIN, unit
 from tests.indexer.helpers import stored_shot as shot
@@ -31,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def read_all(folder: Path) -> None:
     with contextlib.closing(Store(folder)) as store:
-        store.shot_rows()
+        store.rows()
 
 
 def test_no_store_is_said_so(tmp_path: Path) -> None:
@@ -90,21 +89,12 @@ def test_a_file_that_another_program_locks_is_busy(
 
 def test_a_full_disk_acknowledges_nothing_and_loses_nothing(store: Store) -> None:
     store.add("cat", [shot(1)], feature=unit(0))
-    connection = store._database._connection
+    connection = store._database._writer
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-    with pytest.raises(CacheUnwritable, match="full"):
+    with pytest.raises(CacheFull, match="full"):
         store.add("cat", [shot(seed) for seed in range(2, 500)])
     assert (store.counts(), store.version) == ((1, 1), 1)
     connection.execute("PRAGMA max_page_count = 100000")
     store.add("cat", [shot(2)])
     assert (store.counts(), store.version) == ((1, 2), 2)
-
-
-def test_what_is_forgotten_is_overwritten_on_disk(store: Store, tmp_path: Path) -> None:
-    secret = b"a face nobody may see" * 20
-    given = StoredShot("ab", unit(1), None, None, secret)
-    shot_id = store.add("cat", [given], feature=unit(0)).placed[0].shot_id
-    store.forget(shot_id)
-    store.close()
-    assert secret not in (tmp_path / FILE).read_bytes()

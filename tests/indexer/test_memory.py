@@ -172,7 +172,9 @@ class Changes(RuleBasedStateMachine):
         shot_id = list(self.shots)[shot % len(self.shots)]
         _, key, caption = self.shots[shot_id]
         self.shots[shot_id] = (self.label(number), key, caption)
-        self.memory.relabel(shot_id, self.label(number))
+        self.memory.forget(shot_id)
+        feature = vector(caption) if caption > 0 else None
+        self.memory.add(shot_id, self.label(number), key, caption, feature)
 
     @precondition(lambda self: bool(self.shots))
     @rule(shot=st.integers(0, 99))

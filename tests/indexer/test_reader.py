@@ -4,11 +4,13 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from indexer import state
 from indexer.errors import (
     CacheDamaged,
     CursorError,
@@ -16,7 +18,8 @@ from indexer.errors import (
     UnknownShot,
 )
 from indexer.reader import FILE, Reader
-from indexer.records import ClassRow, Request
+from indexer.records import Reply, Request, StoredShot
+from indexer.state import Source
 from indexer.store import Store
 from tests.indexer.helpers import ORIGIN, unit
 from tests.indexer.helpers import stored_shot as shot
@@ -32,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def read_all(folder: Path) -> None:
     with contextlib.closing(Store(folder)) as store:
-        store.shot_rows()
+        store.rows()
 
 
 def test_pages_hold_every_shot_once_in_order(store: Store) -> None:
@@ -84,17 +87,27 @@ def test_classes_are_listed_with_prompts_and_counts(store: Store) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE shots SET key = x'00'", "got 1"),
-        # Little-endian 7fc00000 is NaN.
-        ("UPDATE shots SET key = cast(x'0000c07f' || zeroblob(28) AS BLOB)", "finite"),
-        ("DELETE FROM meta WHERE key = 'width'", "width"),
-        ("UPDATE meta SET value = 'x' WHERE key = 'templates'", "unreadable"),
+        ("UPDATE class_states SET feature = x'00'", "not those of its version 1"),
+        ("UPDATE shots SET key = zeroblob(32)", "not as it was written"),
+        ("UPDATE shots SET created = created + 1", "not as it was written"),
+        ("UPDATE texts SET text = 'a green one'", "not as it was written"),
+        ("UPDATE placements SET slot = slot + 1", "not those of its version 1"),
+        ("DELETE FROM placements", "not those of its version 1"),
+        ("UPDATE classes SET label = 'dog'", "not those of its version 1"),
+        ("UPDATE class_states SET prompts = '[]'", "not those of its version 1"),
+        ("UPDATE versions SET digest = zeroblob(16)", "not those of its version 1"),
+        ("DELETE FROM versions WHERE version = 1", "not those of its version 0"),
+        ("DELETE FROM versions", "no version"),
+        ("DELETE FROM meta WHERE key = 'width'", "description"),
+        ("UPDATE meta SET value = 'x' WHERE key = 'templates'", "description"),
+        ("DROP INDEX shots_by_image", "declares"),
     ],
 )
 def test_spoiled_values_are_damage(
     store: Store, tmp_path: Path, statement: str, reason: str
 ) -> None:
-    store.add("cat", [shot(1)], feature=unit(0))
+    given = [shot(1), shot(2, "a red one")]
+    store.add("cat", given, feature=unit(0), texts={"a red one": unit(2)})
     store.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute(statement)
@@ -103,11 +116,53 @@ def test_spoiled_values_are_damage(
         read_all(tmp_path)
 
 
+def test_numbers_that_are_not_finite_are_damage_even_where_they_were_written(store: Store) -> None:
+    store.add("cat", [StoredShot("ab", unit(1) * np.float32(np.nan))], feature=unit(0))
+    with pytest.raises(CacheDamaged, match="finite"):
+        store.rows()
+
+
+@pytest.mark.parametrize(
+    ("statement", "read"),
+    [
+        ("UPDATE extras SET thumbnail = x'00'", lambda store, shot_id: store.thumbnail(shot_id)),
+        ("UPDATE extras SET views = NULL", lambda store, shot_id: store.views(shot_id)),
+        ("UPDATE versions SET action = 'forget'", lambda store, shot_id: store.versions()),
+        ("UPDATE placements SET since = 0", lambda store, shot_id: store.differences(0, 1)),
+        (
+            "UPDATE requests SET body = x'00'",
+            lambda store, shot_id: store.answer(Request("key", "same")),
+        ),
+    ],
+)
+def test_what_is_read_later_is_checked_then(
+    store: Store, tmp_path: Path, statement: str, read: Callable[[Store, str], object]
+) -> None:
+    views = np.stack([unit(5), unit(6)]).astype(np.float16)
+    given = StoredShot("ab", unit(1), None, views, b"webp")
+    shot_id = store.add("cat", [given], feature=unit(0)).placed[0].shot_id
+    store.remember(Request("key", "same"), Reply(201, b"{}"))
+    read(store, shot_id)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(CacheDamaged, match=str(tmp_path)):
+        read(store, shot_id)
+
+
+def test_a_damaged_fit_is_no_fit(store: Store, tmp_path: Path) -> None:
+    store.set_fit("full", "{}", 3)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE fits SET version = 4")
+    connection.close()
+    assert store.fit("full") is None
+
+
 def test_an_idempotency_key_is_forgotten_after_a_day(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request("key", "fingerprint")
-    store.add("cat", [shot(1)], feature=unit(0), request=request)
+    store.remember(request, Reply(201, b"{}"))
     now = time.time()
     monkeypatch.setattr("indexer.reader.time.time", lambda: now + 25 * 3600)
     assert store.answer(request) is None
@@ -158,14 +213,14 @@ def test_all_rows_are_of_one_moment_whoever_writes_meanwhile(
     Store.create(tmp_path, ORIGIN)
     with contextlib.closing(Store(tmp_path)) as writer, contextlib.closing(Reader(tmp_path)) as own:
         writer.add("ant", [shot(1)], feature=unit(1))
-        read = Reader.class_rows
+        read = state._texts
 
-        def then_another_writes(reader: Reader) -> list[ClassRow]:
-            found = read(reader)
+        def then_another_writes(source: Source, wanted: set[int] | None) -> object:
+            found = read(source, wanted)
             writer.add("bee", [shot(2)], feature=unit(2))
             return found
 
-        monkeypatch.setattr(Reader, "class_rows", then_another_writes)
+        monkeypatch.setattr(state, "_texts", then_another_writes)
         rows = own.rows()
         assert (rows.version, len(rows.classes), len(rows.shots.ids)) == (1, 1, 1)
         monkeypatch.undo()

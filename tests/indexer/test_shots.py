@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from indexer.errors import FeatureError, PromptError
+from indexer.records import Placed, StoredAdd
 from indexer.shots import Added, NewShot, to_store
 
 
@@ -35,14 +36,7 @@ def test_one_bad_shot_refuses_all() -> None:
         to_store([good, NewShot(torch.ones(4), "b", "\ud800")], 4)
 
 
-def test_an_answer_is_read_back_from_what_is_stored_of_it() -> None:
-    stored = {
-        "class_id": 1,
-        "placed": [
-            {"shot_id": "x", "created": True, "moved": False, "text_id": -1},
-            {"shot_id": "y", "created": False, "moved": True, "text_id": 3},
-        ],
-        "shots_in_class": 7,
-        "version": 4,
-    }
-    assert Added.of("cat", stored) == Added(("x", "y"), (True, False), "cat", 7, 4)
+def test_what_was_added_is_told_in_the_order_of_the_shots() -> None:
+    placed = (Placed("x", created=True, merged=True), Placed("y", created=False, merged=False))
+    added = Added.of("cat", StoredAdd(placed, 7, 4))
+    assert added == Added(("x", "y"), (True, False), (True, False), "cat", 7, 4)
