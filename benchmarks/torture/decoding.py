@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from adapter.images import ImageError
 from benchmarks.torture.mutation import mutated
 
 HANG_SECONDS = 20.0
 START_SECONDS = 120.0
 POLL_SECONDS = 0.1
 NOTE_EVERY = 50
-Attempt = Callable[[bytes], None]
+Attempt = Callable[[bytes], bool]
+"""Whether the bytes give an image; raises only what must not happen."""
+
 Numbers = ctypes.Array[ctypes.c_longlong]
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -64,18 +65,22 @@ def shot() -> Attempt:
     import torch
 
     from adapter.encoder import Preprocessing
-    from adapter.images import ImageLimits
+    from adapter.images import ImageError, ImageLimits
     from service.images import Preparation
 
     torch.set_num_threads(1)
     half = (0.5, 0.5, 0.5)
     preparation = Preparation(Preprocessing((224, 224), half, half), 512, ImageLimits())
 
-    def attempt(data: bytes) -> None:
-        prepared = preparation.shot(data)
+    def attempt(data: bytes) -> bool:
+        try:
+            prepared = preparation.shot(data)
+        except ImageError:
+            return False
         assert prepared.pixels is not None
         assert prepared.pixels.shape == (1, 3, 224, 224)
         assert prepared.thumbnail
+        return True
 
     return attempt
 
@@ -184,10 +189,7 @@ def _work(
         began = shared[BEGAN] = _now()
         shared[AT] = number
         try:
-            attempt(data)
-            shared[IMAGES] += 1
-        except ImageError:
-            shared[REFUSED] += 1
+            shared[IMAGES if attempt(data) else REFUSED] += 1
         except Exception as error:
             print(f"mutation {number}: {error!r}", flush=True)
             strays.put(number)
