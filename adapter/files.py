@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write a file, replacing what is there, so that no one ever sees a part of it.
 
     Its folder is made if need be. After an error, what was there still is.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        mode: the file's permission bits; None leaves them to the umask.
 
     Raises:
         OSError: the disk is full, or cannot be written.
@@ -19,6 +24,8 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with unfinished.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 
 from adapter.encoder import Encoder
-from service import __version__, errors, openapi
+from service import __version__, errors, exposure, openapi
+from service.authentication import Authentication
 from service.engine import Engine
+from service.keyfile import KeyFile
+from service.keyring import Keyring
+from service.limits import Limits
 from service.metrics import Metrics, Watched
-from service.middleware import Around
+from service.middleware import REQUEST_ID_HEADER, Admission, Around
 from service.routes import ROUTERS
 from service.settings import Settings
+
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": [
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "X-API-Key",
+        REQUEST_ID_HEADER,
+    ],
+    "expose_headers": ["Retry-After", REQUEST_ID_HEADER],
+}
 
 
 def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
@@ -48,6 +66,16 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
     app.state.calls = [call for router in ROUTERS for call in router.routes]
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(
+        Authentication,
+        keyring=Keyring(KeyFile.of(settings), required=exposure.keys_required(settings)),
+        limits=Limits(settings),
+        routes=app.state.calls,
+    )
+    # The last one is the first that a request comes to.
+    app.add_middleware(Admission, gate=engine.gate)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     app.add_middleware(Around, metrics=metrics)
     errors.install(app)
     openapi.install(app)
@@ -58,7 +86,10 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
 def _watch(engine: Engine) -> Iterator[Watched]:
     gate = engine.gate
     yield Watched("xmadapter_queue_requests", "Requests under way.", gate.requests)
-    yield Watched("xmadapter_queue_bytes", "Bytes of the requests under way.", gate.bytes)
+    yield Watched("xmadapter_queue_images", "Images of the requests under way.", gate.images)
+    yield Watched("xmadapter_queue_seconds", "Expected wait of a request now.", gate.wait)
+    yield Watched("xmadapter_queue_bytes", "Bytes of all requests, come or coming.", gate.bytes)
+    yield Watched("xmadapter_uploads", "Requests whose body is coming.", len(gate.uploads))
     yield Watched("xmadapter_ready", "1 once the model is loaded.", engine.ready)
     if engine.ready:
         info = engine.cache.info()

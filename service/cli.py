@@ -15,11 +15,14 @@ import typer
 from rich.console import Console
 
 from service import __version__, flags, hints
+from service.adapter_commands import adapter_app
 from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
 from service.ending import IN_PART, WRONG_USAGE, complain, failing, settings_of
 from service.evaluating import evaluate
 from service.inputs import MAX_ADD_IMAGES
+from service.key_commands import keys_app
 from service.output import show_facts, show_verdict
+from service.settings import CLIENT_KEY
 from service.train import train
 
 UPLOAD_BYTES = 32 * 2**20
@@ -38,6 +41,8 @@ index_app = typer.Typer(
     help="Build a cache from a folder of images; look at one.", no_args_is_help=True
 )
 app.add_typer(index_app, name="index")
+app.add_typer(adapter_app, name="adapter")
+app.add_typer(keys_app, name="keys")
 
 Images = Annotated[
     list[Path], typer.Argument(help="JPEG, PNG or WebP files.", exists=True, dir_okay=False)
@@ -47,6 +52,10 @@ Url = Annotated[
     typer.Option(help="Where the service listens.  [default: from --host and --port's settings]"),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1)]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar=CLIENT_KEY, help="Where the service asks for one.", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
@@ -87,12 +96,13 @@ def classify(
     ] = 0.0,
     url: Url = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
+    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a running service what images show, and why."""
     console = Console()
     failed = False
-    with failing(ClientError), Client(url or _default_url(), timeout=timeout) as client:
+    with failing(ClientError), _client(url, api_key, timeout) as client:
         for path in images:
             try:
                 answer = client.classify(
@@ -124,6 +134,7 @@ def add(
     ] = False,
     url: Url = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
+    api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Teach a running service a class with some images of it."""
@@ -131,7 +142,7 @@ def add(
     if captions and len(captions) != len(images):
         complain(f"expected one --caption for each of {len(images)} images, got {len(captions)}")
         raise typer.Exit(WRONG_USAGE)
-    with failing(ClientError), Client(url or _default_url(), timeout=timeout) as client:
+    with failing(ClientError), _client(url, api_key, timeout) as client:
         for part in _uploads(images):
             own = captions[part.start : part.stop] or None
             added = client.add(label, [images[row] for row in part], captions=own, relabel=relabel)
@@ -220,6 +231,10 @@ def demo(
 
 app.command()(evaluate)
 app.command()(train)
+
+
+def _client(url: str | None, api_key: str | None, timeout: float) -> Client:
+    return Client(url or _default_url(), key=api_key, timeout=timeout)
 
 
 def _default_url() -> str:

@@ -40,6 +40,7 @@ from service.transport import (
     ClientError,
     ServiceError,
     ServiceUnreachable,
+    authorization,
     base_url,
     read,
     request,
@@ -82,6 +83,7 @@ class Client:
 
     Args:
         url: where it listens.
+        key: an API key, where the service asks for one.
         timeout: seconds to wait for an answer.
         transport: how to send, instead of over the network.
 
@@ -93,10 +95,16 @@ class Client:
         self,
         url: str = DEFAULT_URL,
         *,
+        key: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=base_url(url), timeout=timeout, transport=transport)
+        self._http = httpx.Client(
+            base_url=base_url(url),
+            headers=authorization(key),
+            timeout=timeout,
+            transport=transport,
+        )
 
     def classify(
         self,
@@ -222,10 +230,16 @@ class AsyncClient:
         self,
         url: str = DEFAULT_URL,
         *,
+        key: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url(url), timeout=timeout, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=base_url(url),
+            headers=authorization(key),
+            timeout=timeout,
+            transport=transport,
+        )
 
     async def classify(
         self,

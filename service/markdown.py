@@ -45,10 +45,18 @@ def _overview(document: Schema) -> str:
 
 def _call(method: str, path: str, call: Schema, document: Schema) -> str:
     parts = [f"### {method} {path}\n", call.get("description", call["summary"]) + "\n"]
+    parts += _scope(call)
     parts += _parameters(call)
     parts += _body(call, document)
     parts += _answers(call, document)
     return "\n".join(parts)
+
+
+def _scope(call: Schema) -> list[str]:
+    scopes = {
+        scope for way in call.get("security", []) for needed in way.values() for scope in needed
+    }
+    return [f"API key, where one is asked for: `{scope}`.\n" for scope in sorted(scopes)]
 
 
 def _parameters(call: Schema) -> list[str]:

@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from service.errors import KINDS, TYPE_PREFIX
 from service.inputs import AddBody, BatchBody, ClassBody, ClassifyBody, ShotPatch
 from service.schemas import ProblemDocument
+from service.scopes import Scope, scope_of
 
 TITLE = "XMAdapter"
 DESCRIPTION = """\
@@ -29,6 +30,9 @@ Teach an image classifier with a few labelled images, and ask it: every answer s
   percent-encoded.
 - **Errors** are `application/problem+json` (RFC 9457), with a `request_id` that is in the log too;
   send your own as `X-Request-ID` (letters, digits and `._~-`, up to 128).
+- **API keys** are asked for where the service has any, and wherever it is reached from other
+  machines: `Authorization: Bearer KEY`, or `X-API-Key: KEY`. A key has a scope: `read`, `write`
+  (with `read`) or `admin` (everything). `xmadapter keys create NAME` makes one.
 - **An answer** reflects every shot that was acknowledged before it.
 """
 TAGS = [
@@ -40,6 +44,19 @@ TAGS = [
     {"name": "status", "description": "For machines that watch over the service."},
 ]
 BODIES = (ClassifyBody, BatchBody, AddBody, ShotPatch, ClassBody, ProblemDocument)
+SECURITY_SCHEMES: dict[str, dict[str, str]] = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, as `Authorization: Bearer KEY`.",
+    },
+    "key-header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key, in a header of its own.",
+    },
+}
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 REFRESH = "python -m service.openapi"
 
@@ -70,11 +87,23 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    for path, methods in document["paths"].items():
+        for method, call in methods.items():
+            call["security"] = _security(scope_of(method.upper(), path))
     document["x-problem-types"] = [
         {"type": TYPE_PREFIX + name, "status": kind.status, "title": kind.title}
         for name, kind in KINDS.items()
     ]
     return document
+
+
+def _security(needed: Scope | None) -> list[dict[str, list[str]]]:
+    """The ways to be let in; the empty one too, since a service may ask for no keys."""
+    if needed is None:
+        return []
+    ways: list[dict[str, list[str]]] = [{name: [needed]} for name in SECURITY_SCHEMES]
+    return [{}, *ways]
 
 
 def files() -> dict[Path, str]:

@@ -21,7 +21,7 @@ from service.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
     from uvicorn import Config
 
     from adapter.encoder import Encoder
@@ -110,7 +110,7 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
         _raise_failure(engine.started.exception())
 
 
-def configuration(app: FastAPI, settings: Settings) -> Config:
+def configuration(app: ASGIApp, settings: Settings) -> Config:
     """How uvicorn is to serve `app`."""
     from uvicorn import Config
 

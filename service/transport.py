@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import httpx
@@ -11,6 +12,10 @@ from service.calls import Call
 from service.schemas import ProblemDocument
 
 Answer = TypeVar("Answer")
+
+ADVICE: Mapping[int, str] = {
+    401: " (here: --api-key or XMADAPTER_API_KEY; in Python, Client(key=...))",
+}
 
 
 class ClientError(Exception):
@@ -26,7 +31,8 @@ class ServiceError(ClientError):
     """
 
     def __init__(self, problem: ProblemDocument, retry_after: float | None = None) -> None:
-        super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
+        advice = ADVICE.get(problem.status, "")
+        super().__init__(f"{problem.status} {problem.title}: {problem.detail}{advice}")
         self.problem = problem
         self.retry_after = retry_after
 
@@ -53,6 +59,22 @@ def base_url(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ClientError(f"expected an address like http://127.0.0.1:8000, got {url!r}")
     return parsed
+
+
+def authorization(key: str | None) -> dict[str, str]:
+    """The header that sends an API key.
+
+    Raises:
+        ClientError: it cannot be one.
+    """
+    if key is None:
+        return {}
+    if not key.isascii() or not key.isprintable() or " " in key or not key:
+        raise ClientError(
+            "expected an API key as `xmadapter keys create` printed it (xma_...), got something "
+            f"else, of {len(key)} characters"
+        )
+    return {"Authorization": f"Bearer {key}"}
 
 
 def request(http: httpx.Client | httpx.AsyncClient, call: Call[Answer]) -> httpx.Request:

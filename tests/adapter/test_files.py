@@ -28,3 +28,12 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Monk
         write_whole(path, b"2")
     assert path.read_bytes() == b"1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_permission_bits_can_be_set_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_whole(tmp_path / "a", b"1", mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600

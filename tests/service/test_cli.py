@@ -36,13 +36,16 @@ def images(tmp_path: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ((), ["serve", "index", "classify", "add", "demo", "Exit codes: 0 done, 1 failed"]),
+        (("keys", "create"), ["--scope", "--expires", "--rate", "--concurrency", "--keys"]),
+        ((), ["serve", "keys", "index", "classify", "add", "demo", "Exit codes: 0 done, 1 failed"]),
         (("serve",), ["--port", "--max-queue-bytes", "--examples", "XMADAPTER_"]),
         (("index", "build"), ["--views", "--strict", "--pretrained", "exit code is 3"]),
         (("index", "info"), ["--json"]),
-        (("classify",), ["--top-k", "--min-confidence", "--url"]),
+        (("classify",), ["--top-k", "--min-confidence", "--url", "XMADAPTER_API_KEY"]),
         (("add",), ["--caption", "--relabel"]),
         (("train",), ["--epochs", "--no-mask", "--force", "--prompts", "--method", "code is 3"]),
+        (("adapter",), ["list", "use"]),
+        (("adapter", "use"), ["none for untrained networks", "a service may"]),
         (("demo",), ["--images", "--cache"]),
     ],
 )

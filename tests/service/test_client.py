@@ -7,6 +7,7 @@ import inspect
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service import client as public
@@ -35,6 +36,26 @@ def test_the_two_clients_have_the_same_calls() -> None:
         }
 
     assert calls(Client) == calls(AsyncClient)
+
+
+def test_a_key_is_sent_and_not_shown() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"status": "ok"})
+
+    transport = httpx.MockTransport(answer)
+    with Client(key="xma_mine", transport=transport) as client:
+        client.ready()
+        assert "xma_mine" not in f"{client!r} {seen[0].headers!r}"
+
+    async def ask() -> None:
+        async with AsyncClient(key="xma_mine", transport=transport) as client:
+            await client.ready()
+
+    asyncio.run(ask())
+    assert [request.headers["Authorization"] for request in seen] == ["Bearer xma_mine"] * 2
 
 
 def test_teaching_asking_and_looking(service: Service, tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ def test_every_setting_is_a_flag_of_its_own_type() -> None:
     typed: list[str] = []
     for name, field in Settings.model_fields.items():
         value = field.get_default(call_default_factory=True)
-        typed += [f"--{name.replace('_', '-')}", "x" if value is None else str(value)]
+        if field.annotation is bool:
+            typed.append(f"--{name.replace('_', '-')}")
+            continue
+        typed += [f"--{name.replace('_', '-')}", "1" if value is None else str(value)]
     typed[typed.index("--method") + 1] = "paper"
     code, seen, output = run(flags.ALL, *typed)
     assert code == 0, output

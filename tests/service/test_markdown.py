@@ -16,6 +16,7 @@ DOCUMENT: dict[str, Any] = {
             "put": {
                 "tags": ["things"],
                 "summary": "Make a thing",
+                "security": [{}, {"key": ["write"]}, {"key-header": ["write"]}],
                 "description": "Makes it.",
                 "parameters": [
                     {
@@ -78,6 +79,7 @@ def test_a_page_has_each_call_with_all_that_belongs_to_it() -> None:
         "| `PUT /things/{name}` | Make a thing |",
         "## things\n\nAll things.",
         "### PUT /things/{name}\n\nMakes it.",
+        "API key, where one is asked for: `write`.",
         "| `size` | query | integer, 1 to 9, default 3 | How large. |",
         "| `key` | header | string |  |",
         "Form fields: `label`, `image` (up to 4 times).",

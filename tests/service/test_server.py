@@ -13,7 +13,6 @@ from adapter.encoder import EncoderError, PixelEncoder
 from indexer.cache import Cache
 from indexer.errors import IndexUnavailable
 from service import engine
-from service.lock import cache_lock
 from service.server import ServeError, listen, serve
 from service.settings import Settings
 
@@ -55,9 +54,27 @@ def test_an_address_of_another_machine(host: str) -> None:
         listen(host, 0)
 
 
-def test_a_cache_in_use(tmp_path: Path) -> None:
-    message = "in use by xmadapter index build"
-    with cache_lock(tmp_path, "xmadapter index build"), pytest.raises(ServeError, match=message):
+def test_others_could_come_in_without_a_key(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match=r"reach 0\.0\.0\.0.*keys create NAME"):
+        serve(settings(tmp_path, host="0.0.0.0"), PixelEncoder())
+    assert not list(tmp_path.iterdir())
+
+
+def test_insecure_goes_on_and_says_so_loudly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    exposed = settings(tmp_path / "file", published_host="0.0.0.0", insecure=True)
+    with pytest.raises(ServeError, match="cannot be written"):
+        serve(exposed, PixelEncoder())
+    shown = capsys.readouterr()
+    assert "WARNING: callers on other machines reach 0.0.0.0" in shown.out
+    assert "error insecure warning=" in shown.err
+
+
+def test_a_damaged_file_of_keys(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_bytes(b"{}")
+    with pytest.raises(ServeError, match=r"keys\.json is damaged"):
         serve(settings(tmp_path), PixelEncoder())
 
 

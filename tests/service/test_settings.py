@@ -11,6 +11,7 @@ from adapter.encoder import Precision
 from adapter.fit import Method
 from indexer.index import IndexKind
 from service.settings import (
+    CLIENT_KEY,
     Settings,
     SettingsError,
     load_settings,
@@ -53,6 +54,10 @@ def test_an_unknown_variable_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("XMADAPTER_PROT", "9000")
     with pytest.raises(SettingsError, match=r"XMADAPTER_PROT.*did you mean XMADAPTER_PORT\?"):
         load_settings()
+
+
+def test_the_clients_key_is_no_unknown_variable() -> None:
+    assert load_settings(environment={CLIENT_KEY: "xma_abc"}).port == 8000
 
 
 def test_other_programs_variables_are_left_alone() -> None:

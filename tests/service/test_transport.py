@@ -12,6 +12,7 @@ from service.transport import (
     ClientError,
     ServiceError,
     ServiceUnreachable,
+    authorization,
     base_url,
     read,
     unreachable,
@@ -46,6 +47,23 @@ def test_a_problem_is_raised_with_what_it_says() -> None:
     with pytest.raises(ServiceError) as raised:
         read(calls.ready(), response(503, PROBLEM))
     assert raised.value.retry_after is None
+
+
+def test_who_has_no_key_is_told_where_to_put_one() -> None:
+    with pytest.raises(ServiceError, match=r"--api-key or XMADAPTER_API_KEY"):
+        read(calls.ready(), response(401, PROBLEM | {"status": 401}))
+
+
+def test_a_key_is_sent_as_a_bearers() -> None:
+    assert authorization("xma_abc") == {"Authorization": "Bearer xma_abc"}
+    assert authorization(None) == {}
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "ü", "xma_secret secret"])
+def test_what_is_no_key_is_not_sent_and_not_shown(key: str) -> None:
+    with pytest.raises(ClientError, match="expected an API key") as raised:
+        authorization(key)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
