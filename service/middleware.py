@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers as RequestHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
+from service.admission import Gate
 from service.errors import INTERNAL, Problem
+from service.headers import Headers, secured
 from service.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
 CALLER_GONE = 499
+# In the scope's state: whether a part of the body has not come yet.
+UNREAD = "unread"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
 
 
@@ -26,6 +31,25 @@ class CallerGone(Exception):  # noqa: N818 (no error of anybody's)
 def request_id_of(given: str | None) -> str:
     """The caller's own id where it is well-formed, else a new one."""
     return given if given and _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+
+
+class Admission:
+    """Turns away what would have to queue while the queue is full: before its body, unread."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+        elif self._gate.full:
+            refusal = self._gate.refusal().response(scope["state"]["request_id"])
+            await refusal(scope, receive, send)
+        else:
+            with self._gate.ticket() as scope["state"]["ticket"]:
+                await self._app(scope, receive, send)
 
 
 class Around:
@@ -41,7 +65,7 @@ class Around:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        request_id = request_id_of(RequestHeaders(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -49,7 +73,7 @@ class Around:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                message["headers"] = _headers(scope, message, request_id)
             await send(message)
 
         try:
@@ -62,11 +86,13 @@ class Around:
                 raise
             await Problem("internal", INTERNAL).response(request_id)(scope, receive, send_with_id)
         finally:
+            scope["state"].pop(UNREAD, None)
             self._account(scope, request_id, status, time.perf_counter() - began)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path_format", "unmatched")
         self._metrics.request(scope["method"], route, status, seconds)
+        key_id = scope["state"].get("key")
         logs.event(
             "request",
             method=scope["method"],
@@ -74,4 +100,15 @@ class Around:
             status=status,
             ms=round(seconds * 1000, 1),
             request_id=request_id,
+            **({} if key_id is None else {"caller_id": key_id}),
         )
+
+
+def _headers(scope: Scope, message: Message, request_id: str) -> Headers:
+    headers = secured(scope["path"], list(message["headers"]))
+    headers.append((REQUEST_ID_HEADER.lower().encode(), request_id.encode()))
+    unread: Callable[[], bool] | None = scope["state"].get(UNREAD)
+    if unread is not None and unread() and not any(name == b"connection" for name, _ in headers):
+        # Else the rest of the body would have to be read before the next request.
+        headers.append((b"connection", b"close"))
+    return headers

@@ -18,6 +18,7 @@ from service.inputs import unknown_hint
 
 JSON = "application/json"
 CLOSE = {"Connection": "close"}
+GRACE_SECONDS = 5.0
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
@@ -34,6 +35,7 @@ class Reader:
         max_image: most bytes of one image.
         max_request: most bytes of the body.
         timeout: seconds in which the body must have come.
+        min_rate: bytes a second that must come, after `GRACE_SECONDS`.
     """
 
     request: Request
@@ -42,6 +44,7 @@ class Reader:
     max_image: int
     max_request: int
     timeout: float
+    min_rate: int
 
     def content_type(self, *accepted: str) -> str:
         """The request's content type, in lower case and without parameters.
@@ -99,22 +102,35 @@ class Reader:
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(kind, limit, declared)
         received = 0
+        began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self.timeout):
-                async for chunk in self.request.stream():
-                    received += len(chunk)
-                    if received > limit:
-                        # Its length was not declared, so it may never end: hang up.
-                        raise _too_large(kind, limit, "more", CLOSE)
-                    self.ticket.hold(len(chunk))
-                    take(chunk)
+            async with asyncio.timeout_at(self._due(began, 0)) as due:
+                with self.ticket.uploading(due):
+                    async for chunk in self.request.stream():
+                        received += len(chunk)
+                        if received > limit:
+                            # Its length was not declared, so it may never end: hang up.
+                            raise _too_large(kind, limit, "more", CLOSE)
+                        self.ticket.hold(len(chunk))
+                        take(chunk)
+                        due.reschedule(self._due(began, received))
         except TimeoutError:
-            raise Problem(
-                "slow-upload",
-                f"expected the whole body within {self.timeout:g} seconds, "
-                f"got {received} bytes by then",
-                headers=CLOSE,
-            ) from None
+            raise self._slow(received) from None
+        self.ticket.enter()
+
+    def _due(self, began: float, received: int) -> float:
+        """When, by the event loop's clock, more must have come."""
+        return began + min(self.timeout, GRACE_SECONDS + received / self.min_rate)
+
+    def _slow(self, received: int) -> Problem:
+        if self.ticket.gave_way:
+            return self.ticket.gate.crowded()
+        return Problem(
+            "slow-upload",
+            f"expected {self.min_rate} bytes a second, and the whole body within "
+            f"{self.timeout:g} seconds, got {received} bytes by then",
+            headers=CLOSE,
+        )
 
 
 def parse_json(model: type[Model], data: bytes) -> Model:

@@ -9,21 +9,32 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.types import Receive
 
-from service.errors import busy
+from service.admission import Ticket
+from service.errors import Problem, busy
 from service.middleware import CallerGone
 
 Result = TypeVar("Result")
 
 
-async def answered(request: Request, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
+async def answered(
+    request: Request, work: Coroutine[Any, Any, Result], seconds: float, images: int = 1
+) -> Result:
     """The result of `work`, which is cancelled when the caller hangs up or time is over.
 
-    To be called once the request's body has been read.
+    To be called once the request's body has been read. The request waits in the queue with so
+    many images.
 
     Raises:
         CallerGone: nobody waits any more.
-        Problem: timeout.
+        Problem: timeout, or overloaded.
     """
+    ticket: Ticket = request.state.ticket
+    try:
+        ticket.enter()
+    except Problem:
+        work.close()
+        raise
+    ticket.weigh(images)
     working = asyncio.create_task(work)
     watching = asyncio.create_task(_hung_up(request.receive))
     try:
@@ -31,6 +42,7 @@ async def answered(request: Request, work: Coroutine[Any, Any, Result], seconds:
             (working, watching), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
         )
         if working.done():
+            ticket.leave(worked=True)
             return working.result()
         if watching.done():
             raise CallerGone

@@ -52,13 +52,15 @@ def read(
     max_request: int = 5000,
     max_bytes: int = 10**6,
     timeout: float = 10.0,
+    min_rate: int = 4096,
     stall: bool = False,
 ) -> Result:
     """What `work` makes of such a request."""
 
     async def scenario() -> Result:
-        with ThreadPoolExecutor(1) as pool, Gate(9, max_bytes).enter() as ticket:
+        with ThreadPoolExecutor(1) as pool, Gate(9, max_bytes).ticket() as ticket:
             request = make_request(chunks, headers, stall=stall)
-            return await work(Reader(request, ticket, pool, max_image, max_request, timeout))
+            reader = Reader(request, ticket, pool, max_image, max_request, timeout, min_rate)
+            return await work(reader)
 
     return asyncio.run(scenario())

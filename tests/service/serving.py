@@ -20,7 +20,7 @@ from PIL import Image
 from adapter.encoder import Encoder, PixelEncoder
 from service.app import create_app
 from service.engine import Engine
-from service.server import listen
+from service.server import configuration, listen
 from service.settings import Settings
 
 RED, GREEN, BLUE, WHITE = (220, 20, 20), (20, 200, 20), (20, 20, 220), (250, 250, 250)
@@ -108,8 +108,7 @@ def serving(
     app = create_app(made, encoder or PixelEncoder())
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(configuration(app, made))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -130,7 +130,7 @@ def test_more_requests_than_the_queue_holds_are_told_to_come_back(
     asks = [threads.submit(held.ask, picture(mark=mark)) for mark in range(5)]
     waiting(held, 6)
     refused = held.ask(picture())
-    assert "6 requests are under way" in held.problem(refused, 503, "overloaded")
+    assert "6 requests wait" in held.problem(refused, 503, "overloaded")
     assert int(refused.headers["Retry-After"]) >= 1
     assert held.http.get("/healthz").status_code == 200
     encoder.free.set()

@@ -40,6 +40,7 @@ def test_every_setting_is_a_flag_of_its_own_type() -> None:
             continue
         typed += [f"--{name.replace('_', '-')}", "1" if value is None else str(value)]
     typed[typed.index("--method") + 1] = "paper"
+    typed[typed.index("--cors-origins") + 1] = "https://example.org"
     code, seen, output = run(flags.ALL, *typed)
     assert code == 0, output
     assert seen.keys() == {*Settings.model_fields, "own"}

@@ -11,8 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.admission import Gate
 from service.metrics import Metrics
-from service.middleware import Around, CallerGone, request_id_of
+from service.middleware import Admission, Around, CallerGone, request_id_of
 
 
 async def fine(scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,3 +109,54 @@ def test_ids() -> None:
     assert request_id_of("abc") == "abc"
     assert request_id_of("abc\n") != "abc\n"
     assert request_id_of(None) != request_id_of(None)
+
+
+async def unread(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["state"]["unread"] = lambda: True
+    await PlainTextResponse("early", headers={"Cache-Control": "private"})(scope, receive, send)
+
+
+def test_an_answer_before_its_body_ends_the_connection() -> None:
+    start, _ = call(unread)
+    assert (b"connection", b"close") in start["headers"]
+    start, _ = call(fine)
+    assert (b"connection", b"close") not in start["headers"]
+
+
+def test_every_answer_is_protected() -> None:
+    start, _ = call(broken)
+    assert (b"x-content-type-options", b"nosniff") in start["headers"]
+    assert (b"cache-control", b"no-store") in start["headers"]
+    start, _ = call(unread)
+    assert (b"cache-control", b"private") in start["headers"]
+    assert (b"cache-control", b"no-store") not in start["headers"]
+
+
+def test_while_the_queue_is_full_only_reading_calls_come_through() -> None:
+    gate = Gate(max_requests=1, max_bytes=100)
+    asked: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["method"])
+        await fine(scope, receive, send)
+
+    async def ask(method: str) -> int:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            raise AssertionError("nothing is read")
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        state = {"request_id": "mine"}
+        scope = {"type": "http", "method": method, "path": "/x", "headers": [], "state": state}
+        await Admission(app, gate)(scope, receive, send)
+        status: int = sent[0]["status"]
+        return status
+
+    methods = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+    assert [asyncio.run(ask(method)) for method in methods] == [200] * 7
+    gate.join(1)
+    assert [asyncio.run(ask(method)) for method in methods] == [200] * 3 + [503] * 4
+    assert asked == [*methods, "GET", "HEAD", "OPTIONS"]

@@ -50,6 +50,18 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().method is None
 
 
+def test_origins_have_commas_between_them_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().cors_origins == []
+    monkeypatch.setenv("XMADAPTER_CORS_ORIGINS", "https://a.example, http://localhost:3000")
+    assert load_settings().cors_origins == ["https://a.example", "http://localhost:3000"]
+    for wrong in ("example.org", "https://example.org/", "https://a.example,,"):
+        monkeypatch.setenv("XMADAPTER_CORS_ORIGINS", wrong)
+        with pytest.raises(SettingsError, match="expected an origin like https://example.org"):
+            load_settings()
+
+
 def test_an_unknown_variable_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XMADAPTER_PROT", "9000")
     with pytest.raises(SettingsError, match=r"XMADAPTER_PROT.*did you mean XMADAPTER_PORT\?"):

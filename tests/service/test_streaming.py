@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service import streaming
+from service.admission import Gate
 from service.errors import Problem
 from service.inputs import AddBody, ClassBody, ClassifyBody, ShotPatch
 from service.streaming import Reader, parse_json
-from tests.service.requests import read
+from tests.service.requests import make_request, read
 
 JSON = {"Content-Type": "application/json"}
 
@@ -50,6 +55,49 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         read(take, [b"123"], timeout=0.01, stall=True)
     assert refused.value.status == 408
     assert refused.value.headers["Connection"] == "close"
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "GRACE_SECONDS", 0.02)
+    began = time.monotonic()
+    with pytest.raises(Problem, match="expected 100 bytes a second") as refused:
+        read(take, [b"1234567890"], min_rate=100, stall=True)
+    assert refused.value.kind == "slow-upload"
+    # Ten bytes are worth a tenth of a second more.
+    assert 0.1 < time.monotonic() - began < 1
+
+
+def test_a_body_takes_a_place_when_it_is_complete() -> None:
+    async def places(reader: Reader) -> tuple[int, int, int]:
+        before = reader.ticket.gate.requests
+        await reader.content(10)
+        gate = reader.ticket.gate
+        return before, gate.requests, len(gate.uploads)
+
+    assert read(places, [b"12"]) == (0, 1, 0)
+
+
+def test_a_large_upload_gives_way_to_a_small_one() -> None:
+    gate = Gate(9, 100)
+
+    async def upload(size: int, *, stall: bool) -> bytes:
+        with ThreadPoolExecutor(1) as pool, gate.ticket() as ticket:
+            request = make_request([b"x" * size], stall=stall)
+            return await Reader(request, ticket, pool, 1000, 5000, 10, 1).content(1000)
+
+    async def scenario() -> None:
+        large = asyncio.create_task(upload(90, stall=True))
+        await asyncio.sleep(0.01)
+        assert gate.bytes == 90
+        with pytest.raises(Problem, match="hold 90 bytes of 100"):
+            await upload(50, stall=False)
+        assert await upload(20, stall=False)
+        with pytest.raises(Problem) as refused:
+            await large
+        assert refused.value.kind == "overloaded"
+        assert (gate.bytes, gate.requests, gate.uploads) == (0, 0, {})
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,19 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
+from service.admission import Gate, Ticket
 from service.errors import Problem
 from service.middleware import CallerGone
 from service.waiting import answered
 
 
-def make(hang_up: asyncio.Event) -> Request:
+def make(hang_up: asyncio.Event, gate: Gate | None = None) -> Request:
     async def receive() -> Message:
         await hang_up.wait()
         return {"type": "http.disconnect"}
 
-    return Request({"type": "http", "headers": []}, receive)
+    scope = {"type": "http", "headers": [], "state": {"ticket": Ticket(gate or Gate(9, 100))}}
+    return Request(scope, receive)
 
 
 async def never(cancelled: list[bool]) -> None:
@@ -78,3 +80,34 @@ def test_work_that_takes_too_long_is_cancelled() -> None:
     assert cancelled == [True]
     assert (problem.status, problem.kind) == (503, "timeout")
     assert "Retry-After" in problem.headers
+
+
+def test_work_waits_in_the_queue_with_its_images_and_leaves_it() -> None:
+    gate = Gate(9, 100)
+    seen: list[tuple[int, int]] = []
+
+    async def work() -> None:
+        seen.append((gate.requests, gate.images))
+        await asyncio.sleep(0.01)
+
+    async def scenario() -> None:
+        await answered(make(asyncio.Event(), gate), work(), 10, images=7)
+
+    asyncio.run(scenario())
+    assert seen == [(1, 7)]
+    assert (gate.requests, gate.images) == (0, 0)
+    gate.join(10)
+    assert gate.wait > 0
+
+
+def test_where_the_queue_is_full_no_work_begins() -> None:
+    gate = Gate(1, 100)
+    gate.join(1)
+    began: list[bool] = []
+
+    async def scenario() -> None:
+        with pytest.raises(Problem, match="1 requests wait"):
+            await answered(make(asyncio.Event(), gate), never(began), 10)
+
+    asyncio.run(scenario())
+    assert began == []
