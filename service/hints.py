@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from adapter.embedded import MODEL_NAME, NOTICE
+from service.settings import CLIENT_KEY
 
 TAUGHT_TOGETHER = 4
 WILDCARDS = ("0.0.0.0", "::", "")
@@ -23,16 +24,23 @@ def address(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def lines(url: str, examples: Path | None) -> list[str]:
-    """A curl that classifies, a curl that teaches a class, and the API's page."""
+def lines(url: str, examples: Path | None, *, with_key: bool = False) -> list[str]:
+    """A curl that classifies, a curl that teaches a class, and the API's page.
+
+    Args:
+        url: of the service.
+        examples: folder of demonstration images, if there is one.
+        with_key: send the API key of the variable that the command line reads, too.
+    """
+    curl = f'curl -H "Authorization: Bearer ${CLIENT_KEY}"' if with_key else "curl"
     question, lesson = _examples(examples)
     label = lesson[0].parent.name if lesson else "LABEL"
     images = lesson or [Path(f"{number}.jpg") for number in range(1, TAUGHT_TOGETHER + 1)]
     image = question or Path("photo.jpg")
     forms = " ".join(f"-F {_quoted(f'image=@{_shown(path)}')}" for path in images)
     return [
-        f"curl -F {_quoted(f'image=@{_shown(image)}')} {url}/classify",
-        f"curl -F {_quoted(f'label={label}')} {forms} {url}/cache/add",
+        f"{curl} -F {_quoted(f'image=@{_shown(image)}')} {url}/classify",
+        f"{curl} -F {_quoted(f'label={label}')} {forms} {url}/cache/add",
         f"{url}/docs",
     ]
 

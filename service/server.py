@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from service import exposure, hints, logs
 from service.exposure import ExposedError
-from service.keyfile import KeyFileError
+from service.keyfile import KeyFile, KeyFileError
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -158,7 +158,8 @@ def announce(engine: Engine, url: str) -> None:
     """Print what to do now."""
     info = engine.cache.info()
     print(f"Ready: {info.model}, {info.classes} classes, {info.shots} shots. Try:\n")
-    for line in hints.lines(url, engine.settings.examples):
+    with_key = KeyFile.of(engine.settings).signature() is not None
+    for line in hints.lines(url, engine.settings.examples, with_key=with_key):
         print(line)
     notice = hints.notice(info.model)
     print(f"\nNote: {notice}\n" if notice else "", flush=True)

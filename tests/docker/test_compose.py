@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import shlex
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jsonschema
 import pytest
 
+from service import exposure
+from service.exposure import ExposedError
+from service.keyfile import KeyFile
+from service.keys import make
 from service.settings import Settings, load_settings, variable
 from tests.docker.compose import (
     BASE,
@@ -158,6 +164,44 @@ def test_the_service_listens_where_the_port_leads(
     assert settings.port == int(target)
     assert host == Settings.model_fields["host"].default
     assert int(port) == Settings.model_fields["port"].default
+
+
+@BOTH
+def test_on_this_machine_alone_it_starts_without_a_key(
+    paths: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = settings_in_container(monkeypatch, *paths, environment={})
+    assert exposure.check(settings.model_copy(update={"cache": tmp_path})) is None
+
+
+@BOTH
+def test_reached_from_everywhere_it_starts_with_a_key_or_if_told_to(
+    paths: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment = {"XMADAPTER_HOST": "0.0.0.0"}
+    settings = settings_in_container(monkeypatch, *paths, environment=environment)
+    settings = settings.model_copy(update={"cache": tmp_path})
+    with pytest.raises(ExposedError):
+        exposure.check(settings)
+    risked = environment | {"XMADAPTER_INSECURE": "true"}
+    insecure = settings_in_container(monkeypatch, *paths, environment=risked)
+    assert insecure.insecure
+    KeyFile.of(settings).add(make("me", ["read"])[1])
+    assert exposure.check(settings) is None
+
+
+def test_the_documented_docker_run_says_what_it_publishes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("docker run ")]
+    words = shlex.split(line)
+    given = dict(value.split("=", 1) for word, value in pairwise(words) if word == "--env")
+    for name, value in (image_environment() | given).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings().model_copy(update={"cache": tmp_path})
+    assert exposure.check(settings) is None
+    assert f"{settings.published_host}:8000:8000" in words
 
 
 def test_the_address_on_this_machine_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

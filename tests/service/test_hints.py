@@ -76,3 +76,10 @@ def test_the_small_model_has_a_notice_and_others_have_none() -> None:
     assert hints.notice("xmadapter-small/embedded") == NOTICE
     assert hints.notice("ViT-B-32/laion2b_s34b_b79k") is None
     assert hints.notice(None) is None
+
+
+def test_where_a_key_is_asked_for_the_lines_send_the_one_at_hand() -> None:
+    ask, teach, page = hints.lines(URL, None, with_key=True)
+    for line in (ask, teach):
+        assert line.startswith('curl -H "Authorization: Bearer $XMADAPTER_API_KEY" -F ')
+    assert page == f"{URL}/docs"
