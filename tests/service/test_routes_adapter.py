@@ -13,6 +13,7 @@ import pytest
 
 from adapter.networks import Networks
 from indexer.live import Live, Prepared
+from service import refit
 from tests.service.adapters import ENCODER, point_to, publish, spoil
 from tests.service.serving import GREEN, RED, Service, eventually, picture, serving
 
@@ -124,6 +125,34 @@ def test_a_bad_one_is_told_once_and_the_old_one_goes_on(
     publish(folder, seed=3)
     eventually(lambda: state(taught)["number"] == 3)
     assert (ready(taught), state(taught)["error"]) == ("ok", None)
+
+
+def test_damage_to_any_file_of_the_one_that_serves_is_told_and_changes_no_answer(
+    taught: Service,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refit, "WATCH_SECONDS", 0.1)
+    publish(folder)
+    publish(folder, seed=2)
+    eventually(lambda: state(taught)["number"] == 2)
+    before = taught.ask(picture(RED)).json()["predictions"]
+    for name in ("0002.safetensors", "0002.json", "current"):
+        path = folder / "adapters" / name
+        whole = path.read_bytes()
+        caplog.clear()
+        with caplog.at_level(logging.ERROR, "xmadapter"):
+            path.write_bytes(whole[:-30] + bytes([whole[-30] ^ 1]) + whole[-29:])
+            eventually(lambda: state(taught)["error"] is not None)
+        assert f"{name} is damaged" in state(taught)["error"]
+        assert (ready(taught), state(taught)["number"]) == ("degraded", 2)
+        answer = taught.ask(picture(RED)).json()
+        assert (answer["adapter"], answer["predictions"]) == (2, before)
+        assert [record.message for record in caplog.records] == ["adapter refused"]
+        path.write_bytes(whole)
+        eventually(lambda: state(taught)["error"] is None)
+        assert ready(taught) == "ok"
 
 
 def test_a_damaged_one_at_the_start_is_replaced_by_the_last_good_one(
