@@ -6,27 +6,41 @@ Imports nothing of the product, so that the client needs neither torch nor a ser
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 MAX_BATCH_IMAGES = 128
 MAX_ADD_IMAGES = 64
+MAX_LABEL = 256
 MAX_CAPTION = 1_000
 MAX_PROMPTS = 100
 MAX_PROMPT = 1_000
 MAX_LIST = 1_000
+MAX_VERSION = 2**53 - 1
+# More than any known model's features have.
+MAX_WIDTH = 16_384
 
 LABEL = "truck"
 
-Vector = list[StrictFloat]
+# An error for each of a million numbers would need more memory than they do: the first is enough.
+Vector = Annotated[list[StrictFloat], Field(fail_fast=True)]
 """D numbers; their length and finiteness are checked against the model."""
 
 Base64 = Annotated[
     StrictStr, Field(description="The image file in base64.", examples=["/9j/4AAQSkZJRg..."])
 ]
 Caption = Annotated[StrictStr, Field(max_length=MAX_CAPTION)]
+Prompt = Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT)]
 
 
 class Query(BaseModel):
@@ -37,7 +51,7 @@ class Query(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, data: Any) -> Any:
-        for name in set(data) - set(cls.model_fields):
+        for name in set(data) - set(_names(cls)):
             hint = f"{name}: {unknown_hint(cls, name)}"
             raise PydanticCustomError("unknown", "{hint}", {"hint": hint})
         return data
@@ -78,16 +92,37 @@ class ShotsQuery(ListQuery):
     label: str | None = Field(None, description="Only the shots of this class.")
 
 
+class DiffQuery(ListQuery):
+    """A page of what differs between two versions."""
+
+    from_version: int = Field(
+        alias="from", ge=0, le=MAX_VERSION, description="The version to begin with."
+    )
+    to_version: int = Field(
+        alias="to", ge=0, le=MAX_VERSION, description="The version to compare it with."
+    )
+
+
 class Body(BaseModel):
-    """A JSON body: an unknown field is an error."""
+    """A JSON body: an unknown field is an error.
+
+    Attributes:
+        most_numbers: that a valid one holds.
+        most_text: characters of free text, in which commas and brackets may stand.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    most_numbers: ClassVar[int] = 0
+    most_text: ClassVar[int] = 0
 
 
 class ClassifyBody(Body):
     """One image, or its ready embedding."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"image": "/9j/4AAQSkZJRg..."}]})
+
+    most_numbers = MAX_WIDTH
 
     image: Base64 | None = None
     embedding: Vector | None = Field(None, description="D numbers of the model's image feature.")
@@ -98,8 +133,10 @@ class BatchBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRg..."]}]})
 
-    images: list[Base64] | None = None
-    embeddings: list[Vector] | None = None
+    most_numbers = MAX_BATCH_IMAGES * MAX_WIDTH
+
+    images: Annotated[list[Base64], Field(fail_fast=True)] | None = None
+    embeddings: Annotated[list[Vector], Field(fail_fast=True)] | None = None
 
 
 class AddBody(Body):
@@ -113,10 +150,13 @@ class AddBody(Body):
         }
     )
 
+    most_numbers = MAX_ADD_IMAGES * MAX_WIDTH
+    most_text = MAX_ADD_IMAGES * MAX_CAPTION + MAX_LABEL
+
     label: StrictStr = Field(description="1 to 256 characters; a new one makes a class.")
-    images: list[Base64] | None = None
-    embeddings: list[Vector] | None = None
-    captions: list[Caption | None] | None = Field(
+    images: Annotated[list[Base64], Field(fail_fast=True)] | None = None
+    embeddings: Annotated[list[Vector], Field(fail_fast=True)] | None = None
+    captions: Annotated[list[Caption | None], Field(fail_fast=True)] | None = Field(
         None, description="None, or one for each image; null or empty for an image without."
     )
 
@@ -125,6 +165,8 @@ class ShotPatch(Body):
     """What to change of a shot."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"label": LABEL}]})
+
+    most_text = MAX_LABEL
 
     label: StrictStr = Field(description="The class it belongs to; a new one is made.")
 
@@ -136,17 +178,34 @@ class ClassBody(Body):
         json_schema_extra={"examples": [{"prompts": ["a photo of a truck", "a lorry on a road"]}]}
     )
 
-    prompts: list[Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT)]] | None = Field(
+    most_text = MAX_PROMPTS * MAX_PROMPT
+
+    prompts: Annotated[list[Prompt], Field(fail_fast=True)] | None = Field(
         None,
         max_length=MAX_PROMPTS,
         description="Sentences that describe the class, instead of the templates with its label.",
     )
 
 
+class RollbackBody(Body):
+    """What to go back to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 40}]})
+
+    version: StrictInt = Field(
+        ge=0, le=MAX_VERSION, description="One of those that GET /cache/versions lists."
+    )
+
+
 def unknown_hint(model: type[BaseModel], name: str) -> str:
     """What to say about a field or parameter that `model` does not have."""
-    known = list(model.model_fields)
+    known = _names(model)
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"unknown, did you mean {close[0]}?"
     return "unknown, expected one of " + ", ".join(known) if known else "unknown, none is taken"
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    """The fields as callers write them."""
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,10 +1,16 @@
-"""The service's log: one line an event, as text for people or as JSON for machines."""
+"""The service's log: one line an event, as text for people or as JSON for machines.
+
+Secrets are masked in every part of a line, by their name or by the look of an API key: a caller
+may put one into an address, and a trace may quote it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -15,6 +21,28 @@ LEVELS = {
     "uvicorn": logging.WARNING,
     "python_multipart": logging.ERROR,
 }
+
+MASK = "***"
+_SECRET = r"authorization|cookie|password|passwd|secret|token|api[-_]?key"
+_SECRET_NAME = re.compile(rf"(?:.*[-_])?(?:{_SECRET}|key)", re.IGNORECASE)
+_API_KEY = re.compile(r"xma_[\w.~-]+", re.ASCII)
+# `name=value`, `"name": "value"`, `Name: Scheme value`. A lone "key" is a word of many messages.
+_NAMED = re.compile(
+    rf"""(?P<name>(?:{_SECRET})["']?\s?[=:]|\bkey=)"""
+    r"""\s?["']?(?:(?:bearer|basic|digest)\s)?[^\s"'&,;]+""",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def masked(value: object) -> object:
+    """`value` without the secrets in it."""
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _masked_field(str(name), part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [masked(part) for part in value]
+    return _NAMED.sub(rf"\g<name>{MASK}", _API_KEY.sub(f"xma_{MASK}", str(value)))
 
 
 def configure(form: Literal["text", "json"], stream: TextIO | None = None) -> None:
@@ -45,7 +73,19 @@ def failure(message: str, error: BaseException, **fields: Any) -> None:
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = getattr(record, "fields", {})
-    return fields
+    return {name: _masked_field(name, value) for name, value in fields.items()}
+
+
+def _masked_field(name: str, value: object) -> object:
+    return MASK if _SECRET_NAME.fullmatch(name) and value is not None else masked(value)
+
+
+def _message(record: logging.LogRecord) -> str:
+    return str(masked(record.getMessage()))
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
+    return str(masked(formatter.formatException(record.exc_info))) if record.exc_info else None
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -58,8 +98,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the trace below it where there is one."""
         facts = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
-        line = f"{_time(record)} {record.levelname.lower()} {record.getMessage()}{facts}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_time(record)} {record.levelname.lower()} {_message(record)}{facts}"
+        trace = _trace(self, record)
+        return line if trace is None else f"{line}\n{trace}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,11 +111,12 @@ class JsonFormatter(logging.Formatter):
         line = {
             "time": _time(record),
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
+            "message": _message(record),
             **_fields(record),
         }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+        trace = _trace(self, record)
+        if trace is not None:
+            line["trace"] = trace
         return json.dumps(line, default=str)
 
 

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from service.admission import Ticket
 from service.errors import Problem, shown, validation_problem
 from service.forms import Form, Part
-from service.inputs import unknown_hint
+from service.inputs import Body, unknown_hint
 
 JSON = "application/json"
 CLOSE = {"Connection": "close"}
 GRACE_SECONDS = 5.0
+MOST_ERRORS = 100
+# For the names, the lists and what is laid out prettily.
+ROOM = 1000
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Body)
 Result = TypeVar("Result")
 
 
@@ -139,9 +142,16 @@ def parse_json(model: type[Model], data: bytes) -> Model:
     Raises:
         Problem: malformed where it is no JSON, invalid where it is not such an object.
     """
+    _count(model, data)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            raise Problem(
+                "invalid",
+                f"expected an object with {', '.join(model.model_fields)}, "
+                f"got {error.error_count()} things that do not belong there",
+            ) from None
         problems = error.errors(include_url=False, include_context=False)
     if problems[0]["type"] == "json_invalid":
         raise Problem("malformed", f"expected JSON, got a body that breaks: {problems[0]['msg']}")
@@ -156,6 +166,27 @@ def parse_json(model: type[Model], data: bytes) -> Model:
         ],
         "field",
     )
+
+
+def _count(model: type[Body], data: bytes) -> None:
+    """Refuse what has more parts than any valid body, before each part becomes an object.
+
+    A number of two bytes takes fifty in memory. In a string a comma is text, so text counts too.
+    """
+    text = model.most_text + ROOM
+    for signs, most in (
+        (b",", model.most_numbers + text),
+        (b":", text),
+        (b"[", text),
+        (b"{", text),
+    ):
+        count = data.count(signs)
+        if count > most:
+            raise Problem(
+                "invalid",
+                f"expected at most {most} times {signs.decode()!r} in this JSON, got {count}: "
+                "it holds more than any valid body",
+            )
 
 
 def _too_large(

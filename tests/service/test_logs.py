@@ -89,3 +89,57 @@ def test_what_the_indexer_warns_of_is_a_line_too(form: Literal["text", "json"]) 
         assert line.endswith(
             ' warning index snapshot made again file="a cache/image-centroids.safetensors"'
         )
+
+
+KEY = "xma_1a2b3c4d_Zm9vYmFyYmF6cXV4-Zm9vYmFy_YmF6"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"path": f"/classes/{KEY}"},
+        {"path": "/classes/a?token=hunter2&b=c"},
+        {"Authorization": "Bearer hunter2"},
+        {"api_key": "hunter2"},
+        {"headers": {"Cookie": "hunter2", "X-API-Key": "hunter2", "other": [KEY]}},
+        {"reason": f"cannot use {KEY!r} here"},
+        {"reason": "got {'authorization': 'Bearer hunter2'}"},
+        {"reason": "got headers Authorization: Basic hunter2, Password=hunter2"},
+        {"query": "key=hunter2"},
+        {"detail": (b"x-api-key: hunter2",)},
+    ],
+)
+def test_secrets_are_masked(form: Literal["text", "json"], fields: dict[str, Any]) -> None:
+    (line,) = lines(form, **fields, status=200)
+    assert "hunter2" not in line
+    assert "Zm9v" not in line
+    assert logs.MASK in line
+    assert "200" in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_secrets_in_messages_and_traces_are_masked(form: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    logs.configure(form, stream)
+    logging.getLogger("uvicorn.error").warning("refused %s with password=%s", KEY, "hunter2")
+    try:
+        raise ValueError(f"bad key {KEY}, token: hunter2")
+    except ValueError as error:
+        logs.failure("failed", error)
+    written = stream.getvalue()
+    assert "Zm9v" not in written
+    # Once in the line of source that the trace quotes; never as a value.
+    assert "ValueError: bad key xma_***, token:***" in written
+    assert "password=***" in written
+
+
+def test_what_is_no_secret_stays() -> None:
+    fields = {
+        "path": "/classes/monkey",
+        "caller_id": "1a2b",
+        "keys": 3,
+        "reason": "a new key: use 5",
+    }
+    (line,) = lines("json", **fields)
+    assert fields.items() <= json.loads(line).items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,19 @@ import pytest
 from service import streaming
 from service.admission import Gate
 from service.errors import Problem
-from service.inputs import AddBody, ClassBody, ClassifyBody, ShotPatch
+from service.inputs import (
+    MAX_ADD_IMAGES,
+    MAX_BATCH_IMAGES,
+    MAX_CAPTION,
+    MAX_PROMPT,
+    MAX_PROMPTS,
+    MAX_WIDTH,
+    AddBody,
+    BatchBody,
+    ClassBody,
+    ClassifyBody,
+    ShotPatch,
+)
 from service.streaming import Reader, parse_json
 from tests.service.requests import make_request, read
 
@@ -136,7 +149,7 @@ def test_a_body_without_a_content_type_is_refused_even_where_it_is_optional() ->
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"{'a': 1}", b'{"label": "\\ud800"}', b"\xff", b"nothing", b"[" * 100_000]
+    "data", [b"", b"{", b"{'a': 1}", b'{"label": "\\ud800"}', b"\xff", b"nothing", b"[" * 1000]
 )
 def test_what_is_no_json_is_malformed(data: bytes) -> None:
     with pytest.raises(Problem, match="expected JSON") as refused:
@@ -176,3 +189,32 @@ def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(Problem) as refused:
         parse_json(ClassBody, b'{"prompts": "' + b"x" * 10_000 + b'"}')
     assert len(refused.value.detail) < 300
+
+
+def test_numbers_are_counted_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClassifyBody, "model_validate_json", None)
+    for data in (b"1," * 10**6, b"[" * 10**5, b'{"a":' * 10**4):
+        with pytest.raises(Problem, match="holds more than any valid body") as refused:
+            parse_json(ClassifyBody, b'{"embedding": [' + data)
+        assert refused.value.status == 422
+
+
+def test_the_largest_valid_bodies_are_taken() -> None:
+    vector = [0.5] * MAX_WIDTH
+    data = json.dumps({"embeddings": [vector] * MAX_BATCH_IMAGES}).encode()
+    assert len(parse_json(BatchBody, data).embeddings or ()) == MAX_BATCH_IMAGES
+    captions = [":,[{" * (MAX_CAPTION // 4)] * MAX_ADD_IMAGES
+    body = {"label": "," * 256, "embeddings": [vector] * MAX_ADD_IMAGES, "captions": captions}
+    assert parse_json(AddBody, json.dumps(body).encode()).captions == captions
+    prompts = ["," * MAX_PROMPT] * MAX_PROMPTS
+    assert parse_json(ClassBody, json.dumps({"prompts": prompts}).encode()).prompts == prompts
+
+
+def test_many_mistakes_are_one_message() -> None:
+    keys = ", ".join(f'"key{number}": 1' for number in range(500))
+    with pytest.raises(Problem, match=r"label.*got 501 things that do not belong"):
+        parse_json(ShotPatch, f"{{{keys}}}".encode())
+    numbers = b",".join([b"null"] * 10_000)
+    with pytest.raises(Problem, match=r"field embedding\.0") as refused:
+        parse_json(ClassifyBody, b'{"embedding": [' + numbers + b"]}")
+    assert len(refused.value.extra["errors"]) == 1
