@@ -40,6 +40,7 @@ def test_a_change_that_memory_could_not_follow_counts_all_the_same(
     def fail(*arguments: object) -> None:
         raise MemoryError("full")
 
+    cache.catch_up()
     with monkeypatch.context() as broken:
         for name in ("add", "forget", "put_class", "delete_class"):
             broken.setattr(Memory, name, fail)

@@ -19,13 +19,17 @@ from service.errors import KINDS, Problem, as_problem, busy, shown, validation_p
         (cache_errors.UnknownShot("x"), 404, "unknown-shot"),
         (cache_errors.UnknownClass("trukc", ["truck"]), 404, "unknown-class"),
         (cache_errors.LabelConflict("id", "car", "truck"), 409, "label-conflict"),
-        (cache_errors.IdempotencyConflict("again"), 409, "key-reused"),
+        (cache_errors.IdempotencyConflict("again"), 422, "key-reused"),
         (cache_errors.EmptyCache("none"), 409, "no-classes"),
         (cache_errors.LabelError("blank"), 422, "invalid"),
         (cache_errors.PromptError("none"), 422, "invalid"),
         (cache_errors.FeatureError("wide"), 422, "invalid"),
         (cache_errors.CursorError("odd"), 422, "invalid"),
         (cache_errors.CacheBusy("locked"), 503, "unwritable"),
+        (cache_errors.CacheDamaged("torn"), 503, "damaged"),
+        (cache_errors.CacheFull("full"), 507, "disk-full"),
+        (cache_errors.ClassFull("truck", 16), 409, "class-full"),
+        (cache_errors.UnknownVersion(9, 0, 4), 404, "unknown-version"),
         (cache_errors.CacheUnwritable("disk full"), 503, "unwritable"),
     ],
 )
@@ -38,7 +42,7 @@ def test_what_the_floors_below_raise_has_an_answer(
     assert problem.detail
 
 
-@pytest.mark.parametrize("error", [cache_errors.CacheDamaged("torn"), ValueError(), KeyError()])
+@pytest.mark.parametrize("error", [ValueError(), KeyError()])
 def test_the_services_own_failures_have_none(error: Exception) -> None:
     assert as_problem(error) is None
 

@@ -47,11 +47,11 @@ def test_a_cache_is_built_and_grows(source: Path, tmp_path: Path) -> None:
     assert "notice" not in facts
 
 
-def test_a_cache_in_use_is_left_alone(source: Path, tmp_path: Path) -> None:
+def test_a_cache_that_is_being_built_is_left_alone(source: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with (
-        build_lock(cache, "xmadapter serve on http://127.0.0.1:8000"),
-        pytest.raises(CacheLocked, match="in use by xmadapter serve"),
+        build_lock(cache, "xmadapter index build"),
+        pytest.raises(CacheLocked, match="being filled by xmadapter index build"),
     ):
         run(source, cache)
     assert [path.name for path in cache.iterdir()] == [LOCK_FILE]

@@ -1,4 +1,4 @@
-"""One writer a cache."""
+"""One build a folder, and one training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from service.lock import build_lock
-with build_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
+with build_lock(Path(sys.argv[1]), "xmadapter index build"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -23,8 +23,8 @@ with build_lock(Path(sys.argv[1]), "xmadapter serve on http://127.0.0.1:8000"):
 
 def test_a_second_one_is_told_who_has_it(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "cache"
-    with build_lock(folder, "xmadapter serve on http://127.0.0.1:8000"):
-        pattern = rf"in use by xmadapter serve on http://127.0.0.1:8000 \(process {os.getpid()} on"
+    with build_lock(folder, "xmadapter index build"):
+        pattern = rf"being filled by xmadapter index build \(process {os.getpid()} on"
         with pytest.raises(CacheLocked, match=pattern), build_lock(folder, "index build"):
             pass
     with build_lock(folder, "index build"):
@@ -35,7 +35,7 @@ def test_a_holder_that_has_written_nothing_yet_is_another_process(tmp_path: Path
     with build_lock(tmp_path, "serve"):
         (tmp_path / LOCK_FILE).write_text("", encoding="utf-8")
         with (
-            pytest.raises(CacheLocked, match="in use by another process"),
+            pytest.raises(CacheLocked, match="being filled by another process"),
             build_lock(tmp_path, ""),
         ):
             pass
@@ -58,8 +58,8 @@ def test_the_lock_goes_with_the_process_that_is_killed(tmp_path: Path) -> None:
         pass
 
 
-def test_one_training_at_a_time_beside_a_service(tmp_path: Path) -> None:
-    with build_lock(tmp_path, "xmadapter serve"), training_lock(tmp_path / "adapters"):
+def test_one_training_at_a_time_beside_a_build(tmp_path: Path) -> None:
+    with build_lock(tmp_path, "xmadapter index build"), training_lock(tmp_path / "adapters"):
         pattern = rf"is being trained by xmadapter train \(process {os.getpid()} on.*: one at a"
         with pytest.raises(CacheLocked, match=pattern), training_lock(tmp_path / "adapters"):
             pass

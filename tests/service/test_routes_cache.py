@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.service.serving import BLUE, GREEN, RED, Service, picture
+from indexer.cache import Cache
+from tests.service.serving import BLUE, GREEN, RED, Service, eventually, picture
 
 
 def encoded(data: bytes) -> str:
@@ -120,10 +124,75 @@ def test_an_idempotency_key_gives_the_same_answer_again(service: Service) -> Non
     assert first.status_code == 201
     assert service.http.delete(f"/cache/shots/{first.json()['shot_ids'][0]}").status_code == 200
     again = add(picture())
-    assert again.status_code == 201
-    assert again.json()["shot_ids"] == first.json()["shot_ids"]
+    assert (again.status_code, again.content) == (201, first.content)
     assert service.http.get("/cache").json()["shots"] == 0
-    service.problem(add(picture(GREEN)), 409, "key-reused")
+    service.problem(add(picture(GREEN)), 422, "key-reused")
+
+
+def test_a_key_under_way_is_told_so(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [("image", picture())]
+    headers = {"Idempotency-Key": "order-18"}
+    let_go = threading.Event()
+    add = Cache.add
+
+    def slowly(cache: Cache, *arguments: Any, **options: Any) -> Any:
+        let_go.wait(10)
+        return add(cache, *arguments, **options)
+
+    monkeypatch.setattr(Cache, "add", slowly)
+
+    def ask() -> httpx.Response:
+        return service.http.post("/cache/add", data={"label": "red"}, files=files, headers=headers)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask)
+        eventually(lambda: bool(service.engine._in_progress))
+        second = ask()
+        service.problem(second, 409, "request-in-progress")
+        assert second.headers["retry-after"] == "1"
+        let_go.set()
+        assert first.result().status_code == 201
+    assert ask().content == first.result().content
+
+
+@pytest.mark.parametrize("relabel", [True, False])
+def test_every_change_takes_an_idempotency_key(service: Service, relabel: bool) -> None:
+    (shot_id,) = service.teach("red", picture()).json()["shot_ids"]
+    headers = {"Idempotency-Key": f"once {relabel}"}
+
+    def change() -> httpx.Response:
+        path = f"/cache/shots/{shot_id}"
+        if relabel:
+            return service.http.patch(path, json={"label": "blue"}, headers=headers)
+        return service.http.delete(path, headers=headers)
+
+    first = change()
+    assert first.status_code == 200
+    service.teach("red", picture(), relabel="true")
+    version = service.version
+    assert change().content == first.content
+    assert service.version == version
+    other = service.http.put("/classes/green", headers=headers)
+    service.problem(other, 422, "key-reused")
+
+
+def test_a_full_disk_refuses_shots_and_goes_on_answering(service: Service) -> None:
+    service.teach("red", picture())
+    database = service.engine.cache._store._database
+
+    def limit(pages: int) -> None:
+        # On a thread of its own: SQLite's lock is the service's.
+        database.maintain(f"PRAGMA max_page_count = {pages}")
+
+    limit(1)
+    version = service.version
+    many = [picture((mark, 0, 0), mark=mark) for mark in range(1, 60)]
+    detail = service.problem(service.teach("red", *many), 507, "disk-full")
+    assert "nothing was changed" in detail
+    assert service.ask(picture()).json()["label"] == "red"
+    assert (service.version, service.http.get("/readyz").status_code) == (version, 200)
+    limit(1_000_000)
+    assert service.teach("red", *many).status_code == 201
 
 
 def test_an_embedding_is_taught_without_an_image(service: Service) -> None:

@@ -78,6 +78,7 @@ def test_a_shot_is_read(service: Service) -> None:
         "label": "red",
         "caption": None,
         "sha256": hashlib.sha256(image).hexdigest(),
+        "merged_into": None,
     }
 
 

@@ -80,7 +80,7 @@ def test_a_damaged_file_of_keys(tmp_path: Path) -> None:
 
 def test_a_cache_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ServeError, match="cannot be written"):
+    with pytest.raises(ServeError, match="expected a folder for the cache"):
         serve(settings(tmp_path / "file"), PixelEncoder())
 
 

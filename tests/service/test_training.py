@@ -258,10 +258,9 @@ def test_ready_class_features(cache: Path, trainer: Trainer, tmp_path: Path) -> 
 def test_a_cache_that_does_not_know_its_scale_asks_the_model(
     cache: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Cache.open(cache, ENCODER) as opened:
-        opened._store.set_meta("logit_scale", "")
-        with opened._store._database.writing() as connection:
-            connection.execute("DELETE FROM meta WHERE key = 'logit_scale'")
+    with Cache.open(cache, ENCODER) as opened, opened._store._database.writing() as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'logit_scale'")
+        opened._store.set_meta("method", "full")
     monkeypatch.setattr(training, "encoder_of", lambda settings: ENCODER)
     run(cache)
     assert trainer.supports[0].logit_scale == ENCODER.logit_scale
