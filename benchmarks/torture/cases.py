@@ -14,7 +14,7 @@ from benchmarks.torture.row import Row
 
 Run = Callable[[float, Path], Sequence[Row]]
 
-CASES: tuple[str, ...] = ("images",)
+CASES: tuple[str, ...] = ("images", "contract", "adapter_flips")
 """In the order in which they run; each is a module of this package."""
 
 
