@@ -316,3 +316,8 @@ def test_a_caller_who_hangs_up_gives_the_place_back(
         eventually(lambda: service.http.get("/cache").status_code == 200)
     finally:
         encoder.free.set()
+
+
+def test_where_others_reach_it_a_missing_file_lets_nobody_in(tmp_path: Path) -> None:
+    with serving(tmp_path, published_host="0.0.0.0") as service:
+        service.problem(service.http.get("/cache"), 503, "keys-unreadable")
