@@ -29,6 +29,8 @@ from indexer.schema import (
 )
 
 BUSY_SECONDS = 10.0
+PAGE_BYTES = 8192
+"""Three keys of 512 numbers fill such a page; one of half the size would be half empty."""
 
 
 class Database:
@@ -76,6 +78,7 @@ class Database:
         unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
         try:
             with translated(path), contextlib.closing(_connected(unfinished)) as connection:
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
                 connection.executescript(SCHEMA)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

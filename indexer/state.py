@@ -6,12 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexer.checksums import checksum, of_class, of_shot, packed
+from indexer.checksums import SIZE, checksum, of_class, of_shot, packed
 from indexer.database import damaged
 from indexer.records import ClassRow, Delta, Floats, Rows, ShotRows
 
@@ -104,7 +105,9 @@ def prompts_of(stored: str | None) -> tuple[str, ...] | None:
 
 def content_of(shot_id: str, sha256: str, created: float, text: bytes | None, key: bytes) -> bytes:
     """The checksum of a shot; `text` is its caption's."""
-    return checksum(shot_id, sha256, created, text, key)
+    # In one piece, unlike `checksum`: this is most of what opening a large cache costs.
+    head = f"{shot_id} {sha256} {created!r} ".encode()
+    return blake2b(head + (text or b"") + b" " + key, digest_size=SIZE).digest()
 
 
 def merged_key(keys: Floats) -> Floats:
@@ -177,16 +180,15 @@ def _shot_rows(source: Source, rows: Sequence[Any]) -> ShotRows:
     slots = np.array([row[0] for row in rows], dtype=np.int64)
     _, first, members = np.unique(slots, return_index=True, return_inverse=True)
     if len(first) < len(rows):
-        merged = np.flatnonzero(np.bincount(members) > 1)
-        for slot in merged.tolist():
+        for slot in np.flatnonzero(np.bincount(members) > 1).tolist():
             keys[first[slot]] = merged_key(keys[members == slot])
-    leaders = np.sort(first)
-    chosen = [rows[at] for at in leaders.tolist()]
+        leaders = np.sort(first)
+        rows, keys = [rows[at] for at in leaders.tolist()], keys[leaders]
     return ShotRows(
-        ids=[row[3] for row in chosen],
-        class_ids=np.array([row[2] for row in chosen], dtype=np.int64),
-        text_ids=np.array([-1 if row[4] is None else row[4] for row in chosen], dtype=np.int64),
-        keys=keys[leaders],
+        ids=[row[3] for row in rows],
+        class_ids=np.array([row[2] for row in rows], dtype=np.int64),
+        text_ids=np.array([-1 if row[4] is None else row[4] for row in rows], dtype=np.int64),
+        keys=keys,
     )
 
 
