@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from adapter.fit import Method
 from adapter.networks import AdapterFileError, Networks, networks_content
 from indexer.database import sync_folder
@@ -75,6 +77,9 @@ class Record:
     number: int = 0
     created: str = ""
     sha256: str = ""
+
+
+_READER = TypeAdapter(Record)
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ class Adapters:
         """The record of an adapter, and the record's checksum. Raises AdapterFileError."""
         path = self.paths(number)[1]
         try:
-            found, checksum = read_sealed(path, Record)
+            found, checksum = read_sealed(path, _READER)
         except OSError as error:
             raise AdapterFileError(f"cannot read adapter {number}: {error}") from error
         except SealBroken as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from adapter.networks import AdapterFileError
 from indexer.sealed import SealBroken, Sealed, read_sealed
 
@@ -28,6 +30,9 @@ class Pointer:
         return Sealed(asdict(self)).content()
 
 
+_READER = TypeAdapter(Pointer)
+
+
 def read_pointer(path: Path) -> Pointer | None:
     """Read the file; None where there is none, and untrained networks are to serve.
 
@@ -35,7 +40,7 @@ def read_pointer(path: Path) -> Pointer | None:
         AdapterFileError: it cannot be read, or is damaged.
     """
     try:
-        return read_sealed(path, Pointer)[0]
+        return read_sealed(path, _READER)[0]
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -47,8 +47,12 @@ class Sealed:
         return (json.dumps(body, indent=2, allow_nan=False) + "\n").encode()
 
 
-def read_sealed(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
-    """Read a document of some kind, a dataclass, from its file.
+def read_sealed(path: Path, reader: TypeAdapter[Kind]) -> tuple[Kind, str]:
+    """Read a document of some kind from its file.
+
+    Args:
+        path: of the file.
+        reader: of that kind; slow to make, so make it once.
 
     Returns:
         It, and its checksum.
@@ -60,7 +64,7 @@ def read_sealed(path: Path, kind: type[Kind]) -> tuple[Kind, str]:
     with path.open("rb") as file:
         sealed = unseal(file.read(MAX_BYTES + 1))
     try:
-        return TypeAdapter(kind).validate_python(sealed.facts), sealed.checksum
+        return reader.validate_python(sealed.facts), sealed.checksum
     except ValidationError as error:
         first = error.errors()[0]
         raise SealBroken(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

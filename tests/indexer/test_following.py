@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapter.encoder import PixelEncoder
 from adapter.learned import Learned
@@ -173,3 +175,60 @@ def test_what_becomes_of_its_file_changes_nothing_in_memory(adapters: Adapters, 
     assert serving.networks.learned.whitening is not None
     assert torch.equal(serving.networks.learned.whitening, torch.eye(ENCODER.width))
     assert told(publications) is not None
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Adapters:
+    """1 and 2 were published, 2 serves, 3 waits."""
+    adapters = Adapters(tmp_path_factory.mktemp("cache"))
+    for seed in (1, 2):
+        publish(adapters, seed)
+    adapters.write(Networks.initial(ENCODER.width), replace(SOUND, published=False))
+    return adapters
+
+
+DAMAGED = (("0002.safetensors", 1), ("0002.json", 1), ("current", 2))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    which=st.sampled_from(DAMAGED),
+    share=st.one_of(st.floats(0, 1, exclude_max=True), st.sampled_from([0, 0.01, 0.999])),
+    mask=st.integers(1, 255),
+)
+def test_any_changed_byte_is_told_and_the_last_good_one_serves(
+    three: Adapters, which: tuple[str, int], share: float, mask: int
+) -> None:
+    name, fallback = which
+    path = three.folder / name
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[int(share * len(whole))] ^= mask
+    running = Publications(three, ENCODER)
+    serving = running.first()
+    path.write_bytes(changed)
+    try:
+        opened = Publications(three, ENCODER)
+        first = opened.first()
+        with pytest.raises(AdapterFileError, match=name):
+            running.newer(serving)
+    finally:
+        path.write_bytes(whole)
+    assert (serving.number, first.number) == (2, fallback)
+    assert opened.error is not None
+    assert name in opened.error
+    assert first.networks.content() == Networks.initial(ENCODER.width, seed=fallback).content()
+
+
+@pytest.mark.parametrize("name", ["0002.json", "current"])
+def test_every_missing_end_of_a_small_file_is_told(three: Adapters, name: str) -> None:
+    path = three.folder / name
+    whole = path.read_bytes()
+    try:
+        for size in range(len(whole)):
+            path.write_bytes(whole[:size])
+            with pytest.raises(AdapterFileError, match=f"{name} is damaged"):
+                _ = three.published
+    finally:
+        path.write_bytes(whole)
+    assert three.published == three.record(2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from indexer.sealed import MAX_BYTES, SealBroken, Sealed, read_sealed, unseal
 
@@ -19,6 +20,9 @@ CONTENT = Sealed(FACTS).content()
 class Point:
     x: int
     y: float
+
+
+POINTS = TypeAdapter(Point)
 
 
 def test_what_is_sealed_is_read_back() -> None:
@@ -68,10 +72,10 @@ def test_something_else_is_told(content: bytes, said: str) -> None:
 def test_a_file_is_of_a_kind(tmp_path: Path) -> None:
     path = tmp_path / "point"
     path.write_bytes(Sealed({"x": 1, "y": 0.5}).content())
-    found, checksum = read_sealed(path, Point)
+    found, checksum = read_sealed(path, POINTS)
     assert (found, checksum) == (Point(1, 0.5), Sealed({"y": 0.5, "x": 1}).checksum)
     path.write_bytes(Sealed({"x": 1, "y": "high"}).content())
     with pytest.raises(SealBroken, match="y: Input should be a valid number"):
-        read_sealed(path, Point)
+        read_sealed(path, POINTS)
     with pytest.raises(FileNotFoundError):
-        read_sealed(tmp_path / "other", Point)
+        read_sealed(tmp_path / "other", POINTS)
