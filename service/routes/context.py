@@ -27,6 +27,8 @@ DESCRIPTIONS = {
     507: "The disk is full; nothing was changed.",
     503: "Full, or not ready yet; `Retry-After` says when to come back.",
 }
+# Of the door, in front of every call that may ask for an API key.
+REFUSALS = (401, 403, 429, 503)
 
 
 class LabelConvertor(Convertor[str]):
@@ -82,12 +84,12 @@ async def single_values(request: Request) -> None:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documented errors of a call that reads the cache, or changes it."""
-    return {**refusals(), **{status: _documented(status) for status in (*statuses, 422, 503)}}
+    return {status: _documented(status) for status in sorted({*REFUSALS, *statuses, 422})}
 
 
 def refusals() -> dict[int | str, dict[str, Any]]:
     """The documented errors of a call that may ask for an API key."""
-    return {status: _documented(status) for status in (401, 403, 429, 503)}
+    return {status: _documented(status) for status in REFUSALS}
 
 
 def body(content: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
