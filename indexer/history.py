@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,18 +15,32 @@ from indexer.errors import UnknownVersion
 from indexer.records import Difference, VersionInfo
 from indexer.state import Source
 
-_AT = "since <= :version AND (until IS NULL OR until > :version)"
 _OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
+_ENDED = "since <= :low AND until > :low AND until <= :high"
+_BEGUN = "since > :low AND since <= :high AND (until IS NULL OR until > :high)"
+_SHARING = """SELECT group_concat(position) FROM (SELECT q.position FROM placements q
+    WHERE q.slot = p.slot AND q.since <= :at AND (q.until IS NULL OR q.until > :at)
+    ORDER BY q.position)"""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a shot was: its id, class and slot, and the checksum of what it is."""
+    """Where a shot was.
+
+    Attributes:
+        shot_id: its id.
+        class_id, slot: where.
+        content: the checksum of what it is.
+        label: of the class.
+        sharing: positions of all shots of the slot, with commas between them.
+    """
 
     shot_id: str
     class_id: int
     slot: int
     content: bytes
+    label: str = field(compare=False)
+    sharing: str = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -40,11 +54,11 @@ class ClassState:
 
 @dataclass(frozen=True)
 class State:
-    """All that was in force at a version.
+    """Of what was in force at one of two versions, all that was not so at the other.
 
     Attributes:
-        classes: by number, oldest first.
-        shots: by position, oldest first.
+        classes: by number.
+        shots: by position.
     """
 
     classes: dict[int, ClassState]
@@ -56,37 +70,34 @@ def versions(source: Source, before: int | None, limit: int) -> list[VersionInfo
     query = f"SELECT {_OF_VERSION} FROM versions WHERE version < ? ORDER BY version DESC LIMIT ?"
     newest = 2**62 if before is None else before
     return [
-        _version_info(source, row)
+        version_info(source, row)
         for row in source.connection.execute(query, (newest, limit)).fetchall()
     ]
 
 
-def state_at(source: Source, version: int) -> State:
-    """All that was in force at a version.
+def compared(source: Source, before: int, after: int) -> tuple[State, State]:
+    """What was in force at one version and not at the other, for each of two.
+
+    It costs as much as there is between them, whatever the cache holds besides.
 
     Raises:
-        UnknownVersion: it never was, or its history was compacted.
+        UnknownVersion: one never was, or its history was compacted.
         CacheDamaged: what is found is not what was in force.
     """
-    digest = _digest(source, version)
-    classes = source.connection.execute(
-        f"""SELECT c.id, c.label, c.created, s.prompts, s.feature FROM class_states s
-        JOIN classes c ON c.id = s.class_id WHERE {_AT} ORDER BY c.id""",
-        {"version": version},
-    ).fetchall()
-    shots = source.connection.execute(
-        f"""SELECT p.position, s.id, p.class_id, p.slot, s.checksum FROM placements p
-        JOIN shots s ON s.position = p.position WHERE {_AT} ORDER BY p.position""",
-        {"version": version},
-    ).fetchall()
-    total = sum(of_class(*row) for row in classes)
-    total += sum(of_shot(row[0], row[2], row[3], row[4]) for row in shots)
-    if packed(total) != digest:
-        raise damaged(source.path, f"what it holds of version {version} is not what that was")
-    return State(
-        {row[0]: ClassState(row[1], row[3], row[4]) for row in classes},
-        {row[0]: Placement(*row[1:]) for row in shots},
-    )
+    digests = {version: _digest(source, version) for version in (before, after)}
+    low, high = sorted((before, after))
+    gone, gone_sum = _state(source, _ENDED, {"low": low, "high": high, "at": low})
+    come, come_sum = _state(source, _BEGUN, {"low": low, "high": high, "at": high})
+    if packed(int.from_bytes(digests[low]) - gone_sum + come_sum) != digests[high]:
+        raise damaged(
+            source.path, f"what it holds of the versions {low} to {high} is not what they were"
+        )
+    return (gone, come) if before <= after else (come, gone)
+
+
+def check_version(source: Source, version: int) -> None:
+    """Raise UnknownVersion where there is no such version, or CacheDamaged."""
+    _digest(source, version)
 
 
 def differences(before: State, after: State) -> list[Difference]:
@@ -95,7 +106,7 @@ def differences(before: State, after: State) -> list[Difference]:
 
 
 def restore(change: Change, now: State, target: State) -> None:
-    """Have in force again what was in `target`, and nothing else."""
+    """Have in force again what was so at another version; `compared` gave both."""
     for position, placement in now.shots.items():
         if target.shots.get(position) != placement:
             change.displace(position)
@@ -142,17 +153,36 @@ def _of_shots(before: State, after: State) -> Iterator[Difference]:
     for position in sorted(before.shots.keys() | after.shots.keys()):
         old, new = before.shots.get(position), after.shots.get(position)
         if new is None and old is not None:
-            label = before.classes[old.class_id].label
-            yield Difference("shot_removed", label, old.shot_id)
+            yield Difference("shot_removed", old.label, old.shot_id)
         elif old is None and new is not None:
-            yield Difference("shot_added", after.classes[new.class_id].label, new.shot_id)
+            yield Difference("shot_added", new.label, new.shot_id)
         elif old is not None and new is not None and old != new:
-            was = before.classes[old.class_id].label
-            label = after.classes[new.class_id].label
-            if was == label:
-                yield Difference("shot_merged", label, new.shot_id)
-            else:
-                yield Difference("shot_relabelled", label, new.shot_id, was)
+            if old.label != new.label:
+                yield Difference("shot_relabelled", new.label, new.shot_id, old.label)
+            elif old.sharing != new.sharing:
+                yield Difference("shot_merged", new.label, new.shot_id)
+
+
+def _state(source: Source, when: str, times: dict[str, int]) -> tuple[State, int]:
+    """The rows of a time, and their part of the digest."""
+    classes = source.connection.execute(
+        f"""SELECT c.id, c.label, c.created, s.prompts, s.feature FROM class_states s
+        JOIN classes c ON c.id = s.class_id WHERE {when}""",
+        times,
+    ).fetchall()
+    shots = source.connection.execute(
+        f"""SELECT p.position, s.id, p.class_id, p.slot, s.checksum, c.label, ({_SHARING})
+        FROM placements p JOIN shots s ON s.position = p.position
+        JOIN classes c ON c.id = p.class_id WHERE {when}""",
+        times,
+    ).fetchall()
+    total = sum(of_class(*row) for row in classes)
+    total += sum(of_shot(row[0], row[2], row[3], row[4]) for row in shots)
+    state = State(
+        {row[0]: ClassState(row[1], row[3], row[4]) for row in classes},
+        {row[0]: Placement(*row[1:]) for row in shots},
+    )
+    return state, total
 
 
 def _digest(source: Source, version: int) -> bytes:
@@ -161,11 +191,12 @@ def _digest(source: Source, version: int) -> bytes:
     if row is None:
         bounds = "SELECT min(version), max(version) FROM versions"
         raise UnknownVersion(version, *source.connection.execute(bounds).fetchone())
-    _version_info(source, row)
+    version_info(source, row)
     return bytes(row[7])
 
 
-def _version_info(source: Source, row: Any) -> VersionInfo:
+def version_info(source: Source, row: Any) -> VersionInfo:
+    """A row of `versions`. Raises CacheDamaged."""
     if checksum(*row[:8]) != row[8]:
         raise damaged(source.path, f"what it knows of version {row[0]} is not as it was written")
     version, created, action, subject, caller, classes, shots = row[:7]

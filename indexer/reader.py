@@ -6,11 +6,11 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,11 @@ from indexer.checksums import checksum
 from indexer.database import Database, damaged
 from indexer.errors import (
     CacheDamaged,
-    CursorError,
     IdempotencyConflict,
     UnknownClass,
     UnknownShot,
 )
+from indexer.paging import cursor_position, page_of
 from indexer.records import (
     ClassInfo,
     Delta,
@@ -54,8 +54,6 @@ _EXTRAS = """SELECT s.position, e.checksum, e.views, e.thumbnail
 _CLASS = """SELECT c.id, c.label, s.prompts, c.created,
     (SELECT count(*) FROM placements p WHERE p.class_id = c.id AND p.until IS NULL)
     FROM class_states s JOIN classes c ON c.id = s.class_id WHERE s.until IS NULL"""
-
-Item = TypeVar("Item")
 
 
 class Reader:
@@ -128,7 +126,7 @@ class Reader:
 
     def versions(self, limit: int = 100, cursor: str | None = None) -> Page[VersionInfo]:
         """A page of versions, newest first. Raises CursorError or CacheDamaged."""
-        before = None if cursor is None else _position(cursor)
+        before = None if cursor is None else cursor_position(cursor)
         with self._source() as source:
             found = history.versions(source, before, limit + 1)
         more = len(found) > limit
@@ -143,8 +141,13 @@ class Reader:
             CacheDamaged: what is found of one is not what it was.
         """
         with self.snapshot(), self._source() as source:
-            states = history.state_at(source, before), history.state_at(source, after)
+            states = history.compared(source, before, after)
         return history.differences(*states)
+
+    def check_version(self, version: int) -> None:
+        """Raise UnknownVersion where there is no such version, or CacheDamaged."""
+        with self._source() as source:
+            history.check_version(source, version)
 
     def has_class(self, label: str) -> bool:
         """Whether there is such a class."""
@@ -205,7 +208,7 @@ class Reader:
             UnknownClass: no such label.
             CursorError: not a cursor of this list.
         """
-        after = _position(cursor)
+        after = cursor_position(cursor)
         with self._database.reading() as connection:
             if label is None:
                 query, wanted = f"{_SHOT} AND p.position > ?", [after]
@@ -214,14 +217,14 @@ class Reader:
                 wanted = [class_id(connection, label), after]
             query += " ORDER BY p.position LIMIT ?"
             rows = connection.execute(query, [*wanted, limit + 1]).fetchall()
-        return _page(rows, limit, _shot_info)
+        return page_of(rows, limit, _shot_info)
 
     def classes(self, limit: int, cursor: str | None) -> Page[ClassInfo]:
         """A page of classes, oldest first. Raises CursorError."""
         query = f"{_CLASS} AND c.id > ? ORDER BY c.id LIMIT ?"
         with self._database.reading() as connection:
-            rows = connection.execute(query, (_position(cursor), limit + 1)).fetchall()
-        return _page(rows, limit, _class_info)
+            rows = connection.execute(query, (cursor_position(cursor), limit + 1)).fetchall()
+        return page_of(rows, limit, _class_info)
 
     def class_info(self, label: str) -> ClassInfo:
         """One class. Raises UnknownClass."""
@@ -332,23 +335,6 @@ def class_id(connection: sqlite3.Connection, label: str) -> int:
 def meta_checksum(meta: Mapping[str, str]) -> str:
     """The checksum of a cache's facts about itself."""
     return checksum(*(part for pair in sorted(meta.items()) for part in pair)).hex()
-
-
-def _position(cursor: str | None) -> int:
-    """The place after which a page begins."""
-    if cursor is None:
-        return -1
-    # `isdigit` also takes digits of other scripts; SQLite's integers end at 2^63.
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise CursorError(f"expected a cursor from an earlier page's next_cursor, got {cursor!r}")
-    return int(cursor)
-
-
-def _page(rows: list[Any], limit: int, info: Callable[[Any], Item]) -> Page[Item]:
-    """`rows` holds one more than `limit` where there is a next page."""
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return Page(tuple(map(info, rows)), str(rows[-1][0]) if more else None)
 
 
 def _shot_info(row: Any) -> ShotInfo:

@@ -188,8 +188,7 @@ class Store(Reader):
         """
         with self._changing("rollback", str(version), caller) as (_, change):
             with self._source() as source:
-                target = history.state_at(source, version)
-                now = history.state_at(source, change.version - 1)
+                now, target = history.compared(source, change.version - 1, version)
             history.restore(change, now, target)
         return self.version
 

@@ -14,6 +14,7 @@ from adapter.encoder import Encoder
 from service import __version__, errors, exposure, openapi
 from service.authentication import Authentication
 from service.engine import Engine
+from service.historian import Historian
 from service.keyfile import KeyFile
 from service.keyring import Keyring
 from service.limits import Limits
@@ -46,11 +47,13 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
     """
     metrics = Metrics()
     engine = Engine(settings, metrics, encoder)
+    historian = Historian(settings.cache)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
+        await run_in_threadpool(historian.close)
         await run_in_threadpool(engine.close)
 
     app = FastAPI(
@@ -62,6 +65,7 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.engine = engine
+    app.state.historian = historian
     app.state.metrics = metrics
     app.state.calls = [call for router in ROUTERS for call in router.routes]
     for router in ROUTERS:

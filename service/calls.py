@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from service.history_schemas import DiffPage, RolledBack, VersionPage
 from service.schemas import (
     AdapterState,
     Added,
@@ -118,6 +119,23 @@ def cache() -> Call[CacheState]:
 def adapter() -> Call[AdapterState]:
     """GET /adapter."""
     return Call("GET", "/adapter", _as(AdapterState))
+
+
+def versions(limit: int, cursor: str | None) -> Call[VersionPage]:
+    """GET /cache/versions, one page."""
+    params = _given(limit=limit, cursor=cursor)
+    return Call("GET", "/cache/versions", _as(VersionPage), params=params)
+
+
+def diff(before: int, after: int, limit: int, cursor: str | None) -> Call[DiffPage]:
+    """GET /cache/diff, one page."""
+    params = {"from": before, "to": after, **_given(limit=limit, cursor=cursor)}
+    return Call("GET", "/cache/diff", _as(DiffPage), params=params)
+
+
+def rollback(version: int) -> Call[RolledBack]:
+    """POST /cache/rollback."""
+    return Call("POST", "/cache/rollback", _as(RolledBack), json={"version": version})
 
 
 def shots(label: str | None, limit: int, cursor: str | None) -> Call[ShotPage]:

@@ -11,13 +11,14 @@ with Client("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Protocol, Self, TypeVar
 
 import httpx
 
 from service import calls
 from service.calls import Call, ImageSource
+from service.history_schemas import CacheVersion, Difference, RolledBack
 from service.schemas import (
     AdapterState,
     Added,
@@ -53,15 +54,18 @@ __all__ = [
     "AsyncClient",
     "BatchClassification",
     "CacheState",
+    "CacheVersion",
     "ClassChanged",
     "ClassDeleted",
     "ClassInfo",
     "Classification",
     "Client",
     "ClientError",
+    "Difference",
     "Failure",
     "ImageSource",
     "ProblemDocument",
+    "RolledBack",
     "ServiceError",
     "ServiceUnreachable",
     "Shot",
@@ -76,6 +80,15 @@ DEFAULT_TIMEOUT = 60.0
 PAGE = 1_000
 
 Answer = TypeVar("Answer")
+
+
+class _Page(Protocol):
+    """A part of a list; another one follows if it has a cursor."""
+
+    next_cursor: str | None
+
+
+Listed = TypeVar("Listed", bound=_Page)
 
 
 class Client:
@@ -149,15 +162,24 @@ class Client:
         """Which adapter serves, and how it came to be."""
         return self._send(calls.adapter())
 
+    def versions(self) -> Iterator[CacheVersion]:
+        """All changes of the cache, newest first."""
+        pages = self._pages(lambda cursor: calls.versions(PAGE, cursor))
+        return (each for page in pages for each in page.versions)
+
+    def diff(self, before: int, after: int) -> Iterator[Difference]:
+        """All that differs between two versions, either of which may be the later one."""
+        pages = self._pages(lambda cursor: calls.diff(before, after, PAGE, cursor))
+        return (each for page in pages for each in page.differences)
+
+    def rollback(self, version: int) -> RolledBack:
+        """Have in force again what was at a version, as a further version."""
+        return self._send(calls.rollback(version))
+
     def shots(self, label: str | None = None) -> Iterator[Shot]:
         """All shots, of one class or of all, oldest first."""
-        cursor = None
-        while True:
-            page = self._send(calls.shots(label, PAGE, cursor))
-            yield from page.shots
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        pages = self._pages(lambda cursor: calls.shots(label, PAGE, cursor))
+        return (each for page in pages for each in page.shots)
 
     def shot(self, shot_id: str) -> Shot:
         """One shot."""
@@ -177,13 +199,8 @@ class Client:
 
     def classes(self) -> Iterator[ClassInfo]:
         """All classes."""
-        cursor = None
-        while True:
-            page = self._send(calls.classes(PAGE, cursor))
-            yield from page.classes
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        pages = self._pages(lambda cursor: calls.classes(PAGE, cursor))
+        return (each for page in pages for each in page.classes)
 
     def class_info(self, label: str) -> ClassInfo:
         """One class."""
@@ -214,6 +231,13 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _pages(self, call: Callable[[str | None], Call[Listed]]) -> Iterator[Listed]:
+        page = self._send(call(None))
+        yield page
+        while page.next_cursor is not None:
+            page = self._send(call(page.next_cursor))
+            yield page
 
     def _send(self, call: Call[Answer]) -> Answer:
         try:
@@ -284,16 +308,27 @@ class AsyncClient:
         """As `Client.adapter`."""
         return await self._send(calls.adapter())
 
+    async def versions(self) -> AsyncIterator[CacheVersion]:
+        """As `Client.versions`."""
+        async for page in self._pages(lambda cursor: calls.versions(PAGE, cursor)):
+            for each in page.versions:
+                yield each
+
+    async def diff(self, before: int, after: int) -> AsyncIterator[Difference]:
+        """As `Client.diff`."""
+        async for page in self._pages(lambda cursor: calls.diff(before, after, PAGE, cursor)):
+            for each in page.differences:
+                yield each
+
+    async def rollback(self, version: int) -> RolledBack:
+        """As `Client.rollback`."""
+        return await self._send(calls.rollback(version))
+
     async def shots(self, label: str | None = None) -> AsyncIterator[Shot]:
         """As `Client.shots`."""
-        cursor = None
-        while True:
-            page = await self._send(calls.shots(label, PAGE, cursor))
-            for shot in page.shots:
-                yield shot
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        async for page in self._pages(lambda cursor: calls.shots(label, PAGE, cursor)):
+            for each in page.shots:
+                yield each
 
     async def shot(self, shot_id: str) -> Shot:
         """As `Client.shot`."""
@@ -313,14 +348,9 @@ class AsyncClient:
 
     async def classes(self) -> AsyncIterator[ClassInfo]:
         """As `Client.classes`."""
-        cursor = None
-        while True:
-            page = await self._send(calls.classes(PAGE, cursor))
-            for info in page.classes:
-                yield info
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        async for page in self._pages(lambda cursor: calls.classes(PAGE, cursor)):
+            for each in page.classes:
+                yield each
 
     async def class_info(self, label: str) -> ClassInfo:
         """As `Client.class_info`."""
@@ -351,6 +381,13 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _pages(self, call: Callable[[str | None], Call[Listed]]) -> AsyncIterator[Listed]:
+        page = await self._send(call(None))
+        yield page
+        while page.next_cursor is not None:
+            page = await self._send(call(page.next_cursor))
+            yield page
 
     async def _send(self, call: Call[Answer]) -> Answer:
         try:

@@ -180,7 +180,6 @@ _IMAGE_KINDS: Mapping[type[ImageError], str] = {
 _CACHE_KINDS: Mapping[type[CacheError], str] = {
     UnknownShot: "unknown-shot",
     UnknownClass: "unknown-class",
-    UnknownVersion: "unknown-version",
     ClassFull: "class-full",
     CacheDamaged: "damaged",
     LabelConflict: "label-conflict",
@@ -209,6 +208,9 @@ def as_problem(error: Exception) -> Problem | None:
         )
     if isinstance(error, UnknownClass):
         return Problem("unknown-class", str(error), extra={"suggestions": error.suggestions})
+    if isinstance(error, UnknownVersion):
+        bounds = {"oldest": error.oldest, "newest": error.newest}
+        return Problem("unknown-version", str(error), extra=bounds)
     kinds: Mapping[type[Any], str] = {**_IMAGE_KINDS, **_CACHE_KINDS}
     kind = kinds.get(type(error))
     return Problem(kind, str(error)) if kind else None

@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.errors import KINDS, TYPE_PREFIX
-from service.inputs import AddBody, BatchBody, ClassBody, ClassifyBody, ShotPatch
+from service.inputs import AddBody, BatchBody, ClassBody, ClassifyBody, RollbackBody, ShotPatch
 from service.schemas import ProblemDocument
 from service.scopes import Scope, scope_of
 
@@ -38,12 +38,13 @@ Teach an image classifier with a few labelled images, and ask it: every answer s
 TAGS = [
     {"name": "classify", "description": "Ask."},
     {"name": "cache", "description": "Teach, and see what has been taught."},
+    {"name": "history", "description": "Every version of the cache, and the way back to one."},
     {"name": "shots", "description": "The labelled examples."},
     {"name": "classes", "description": "The classes; one may exist by its name alone."},
     {"name": "adapter", "description": "The trained part of how answers are made."},
     {"name": "status", "description": "For machines that watch over the service."},
 ]
-BODIES = (ClassifyBody, BatchBody, AddBody, ShotPatch, ClassBody, ProblemDocument)
+BODIES = (ClassifyBody, BatchBody, AddBody, ShotPatch, ClassBody, RollbackBody, ProblemDocument)
 SECURITY_SCHEMES: dict[str, dict[str, str]] = {
     "key": {
         "type": "http",

@@ -115,6 +115,39 @@ def test_classes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
             client.class_info("a/b")
 
 
+def test_history(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public, "PAGE", 2)
+    with Client(service.url) as client:
+        before = service.version
+        added = client.add("red", [picture(RED, mark=mark) for mark in range(4)])
+        client.delete_class("red")
+        changes = list(client.versions())
+        assert [each.version for each in changes] == list(range(before + 2, -1, -1))
+        assert [each.action for each in changes[:2]] == ["delete_class", "add"]
+        gone = list(client.diff(added.cache_version, before + 2))
+        assert [each.shot_id for each in gone] == [None, *added.shot_ids]
+        rolled = client.rollback(added.cache_version)
+        assert (rolled.restored_version, rolled.shots) == (added.cache_version, 4)
+        with pytest.raises(ServiceError, match="expected a version from 0"):
+            client.rollback(rolled.cache_version + 1)
+
+
+def test_history_without_waiting(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public, "PAGE", 2)
+
+    async def scenario() -> None:
+        async with AsyncClient(service.url) as client:
+            before = service.version
+            added = await client.add("red", [picture(RED, mark=mark) for mark in range(4)])
+            found = [each async for each in client.diff(before, added.cache_version)]
+            assert [each.shot_id for each in found] == [None, *added.shot_ids]
+            versions = [each.version async for each in client.versions()]
+            assert versions == list(range(added.cache_version, -1, -1))
+            assert (await client.rollback(before)).shots == 0
+
+    asyncio.run(scenario())
+
+
 def test_a_conflict_and_how_it_is_overcome(service: Service) -> None:
     with Client(service.url) as client:
         client.add("red", [picture()])
