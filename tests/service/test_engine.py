@@ -93,6 +93,29 @@ def test_answers_of_a_batch_reflect_what_is_taught_in_it(
     assert "blue" in [each["label"] for each in found["predictions"]]
 
 
+def test_changes_that_wait_together_share_one_commit(
+    held: Service, encoder: SlowEncoder, threads: ThreadPoolExecutor
+) -> None:
+    before = held.version
+    occupied(held, encoder, threads)
+    adds = [threads.submit(held.teach, "red", picture(mark=mark)) for mark in (1, 2)]
+    waiting(held, 3)
+    class_edit = threads.submit(held.http.put, "/classes/blue")
+    eventually(lambda: len(held.engine._worker._waiting) == 3)
+    commits: list[str] = []
+    writer = held.engine.cache._store._database._writer
+    writer.set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    encoder.free.set()
+    answers = [each.result() for each in (*adds, class_edit)]
+    writer.set_trace_callback(None)
+    versions = sorted(answer.json()["cache_version"] for answer in answers)
+    assert versions == [before + 1, before + 2, before + 3]
+    fits = sum(1 for _ in commits) - 1
+    assert fits <= 1, "more than the one commit of all changes and one of the fit after it"
+
+
 def test_a_conflict_in_a_batch_harms_no_other_request_of_it(
     held: Service, encoder: SlowEncoder, threads: ThreadPoolExecutor
 ) -> None:
