@@ -14,7 +14,16 @@ from benchmarks.torture.row import Row
 
 Run = Callable[[float, Path], Sequence[Row]]
 
-CASES: tuple[str, ...] = ("images", "contract", "adapter_flips")
+CASES: tuple[str, ...] = (
+    "images",
+    "contract",
+    "adapter_flips",
+    "service_kills",
+    "readback",
+    "idempotency",
+    "soak",
+    "start",
+)
 """In the order in which they run; each is a module of this package."""
 
 
