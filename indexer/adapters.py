@@ -23,9 +23,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from adapter.files import sync_folder
 from adapter.fit import Method
 from adapter.networks import AdapterFileError, Networks, networks_content
-from indexer.database import sync_folder
 from indexer.errors import CacheUnwritable
 from indexer.pointer import USE, Pointer, read_pointer
 from indexer.sealed import SealBroken, Sealed, read_sealed

@@ -24,11 +24,11 @@ from tqdm import tqdm
 from adapter.ahead import in_order
 from adapter.datasets.sources import Sample, read_source
 from adapter.encoder import Encoder
+from adapter.files import sync_folder
 from adapter.fit import Method
 from adapter.images import ImageError, ImageLimits, open_image, thumbnail
 from adapter.keys import CROPS, VIEWS, crops, key_of_views
 from indexer.cache import Cache, NewShot
-from indexer.database import sync_folder
 from indexer.errors import BadImages, LabelError, PromptError, SourceError
 from indexer.index import IndexKind
 from indexer.labels import clean_caption, validate_label

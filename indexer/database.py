@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from adapter.files import sync_folder
 from indexer.errors import (
     CacheBusy,
     CacheDamaged,
@@ -241,18 +241,6 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA secure_delete = ON")
     # Else a damaged cell would be read as far as it goes.
     connection.execute("PRAGMA cell_size_check = ON")
-
-
-def sync_folder(path: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    # Windows cannot open a folder, and needs none of this.
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 _DAMAGED = {

@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapter.files import write_whole
-from indexer.database import sync_folder
+from adapter.files import sync_folder, write_whole
 from service.keys import Key
 from service.settings import Settings
 
