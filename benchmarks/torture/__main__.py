@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.torture import document
 from benchmarks.torture.cases import CASES, case
 from benchmarks.torture.row import write
 
@@ -19,7 +20,7 @@ def main(
 ) -> None:
     """Try to lose data or take the service down; exit with 1 where a goal was not reached.
 
-    Rows go to benchmarks/results/torture-CASE.json after a full run.
+    Rows of a full run go to benchmarks/results/torture-CASE.json and docs/reliability.md.
     """
     missed = 0
     for name in names or CASES:
@@ -30,6 +31,7 @@ def main(
             missed += not row.reached
         if effort >= 1:
             write(name, effort, rows)
+            document.refresh()
     sys.exit(1 if missed else 0)
 
 
