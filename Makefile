@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test lint bench evaluate torture lock clean
+.PHONY: serve test lint bench evaluate torture audit lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/xmadapter demo --cache "$(CACHE)" --images var/demo
@@ -35,11 +35,15 @@ evaluate: $(VENV)/.installed-test
 torture: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.torture $(CASES)
 
+# Known vulnerabilities of what the lock files name, where their database is in reach.
+audit:
+	$(PYTHON) .ci/audit.py
+
 lock: $(VENV)/.installed-test
 	$(BIN)/python .ci/lock.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-audit build *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
