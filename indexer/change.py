@@ -26,6 +26,11 @@ class Change:
         self._digest = int.from_bytes(digest)
         self._changed = False
 
+    @property
+    def current(self) -> int:
+        """The cache's version once this is finished."""
+        return self.version if self._changed else self.version - 1
+
     def place(self, position: int, class_id: int, content: bytes, slot: int | None = None) -> None:
         """Put a shot that is nowhere into a class.
 

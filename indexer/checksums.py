@@ -17,12 +17,12 @@ Field = str | bytes | float | int | None
 
 
 def checksum(*fields: Field) -> bytes:
-    """(16 bytes) of fields in their order; no two lists of fields are run together alike."""
+    """(16 bytes) of fields in their order: no two lists are alike, nor bytes and a text of them."""
     found = blake2b(digest_size=SIZE)
     for field in fields:
-        data = _bytes(field)
-        found.update(b"%d:" % len(data) if data is not None else b"-")
-        found.update(data or b"")
+        kind, data = _kind_and_bytes(field)
+        found.update(b"%b%d:" % (kind, len(data)))
+        found.update(data)
     return found.digest()
 
 
@@ -42,9 +42,11 @@ def packed(digest: int) -> bytes:
     return (digest % MODULUS).to_bytes(SIZE)
 
 
-def _bytes(field: Field) -> bytes | None:
-    if field is None or isinstance(field, bytes):
-        return field
+def _kind_and_bytes(field: Field) -> tuple[bytes, bytes]:
+    if isinstance(field, bytes):
+        return b"b", field
+    if isinstance(field, str):
+        return b"s", field.encode()
     if isinstance(field, float):
-        return struct.pack("<d", field)
-    return str(field).encode()
+        return b"f", struct.pack("<d", field)
+    return (b"-", b"") if field is None else (b"i", str(field).encode())

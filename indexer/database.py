@@ -29,6 +29,8 @@ from indexer.schema import (
 )
 
 BUSY_SECONDS = 10.0
+LARGE_PAGES = 16_384
+"""Pages (64 MB) from which on a file is not checked whole when it is opened."""
 PAGE_BYTES = 8192
 """Three keys of 512 numbers fill such a page; one of half the size would be half empty."""
 
@@ -164,14 +166,19 @@ class Database:
     def check_pages(self) -> None:
         """Compare all indices with their tables, and look at every page of these.
 
+        Of a large file the pages that no table uses, and those of thumbnails and views, are left
+        out: reading them would hold up its opening.
+
         Raises:
             CacheDamaged: they differ, or a page is not what it should be.
         """
         with self.reading() as connection:
-            for table in CHECKED:
-                found = connection.execute(f"PRAGMA integrity_check('{table}')").fetchone()[0]
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            parts = [f"('{table}')" for table in CHECKED] if pages > LARGE_PAGES else [""]
+            for part in parts:
+                found = connection.execute(f"PRAGMA integrity_check{part}").fetchone()[0]
                 if found != "ok":
-                    raise damaged(self.path, f"in its table {table}: {found}")
+                    raise damaged(self.path, f"its pages are not in order{part}: {found}")
 
     def _check(self) -> None:
         """Tell a cache from an empty, foreign, older or newer file."""
@@ -250,6 +257,8 @@ _DAMAGED = {
     # The program's own statements are right; the file declares something else than it should.
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_MISMATCH,
+    # They break no rule of a sound file either.
+    sqlite3.SQLITE_CONSTRAINT,
 }
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNWRITABLE = {
@@ -270,6 +279,9 @@ def translated(path: Path) -> Iterator[None]:
         if cause is None:
             raise
         raise cause from error
+    except UnicodeDecodeError as error:
+        # In an error of SQLite's own that quotes the file.
+        raise damaged(path, f"it was overwritten ({error})") from error
 
 
 def damaged(path: Path, reason: str) -> CacheDamaged:
@@ -283,7 +295,8 @@ def damaged(path: Path, reason: str) -> CacheDamaged:
 def _translate(path: Path, error: sqlite3.DatabaseError) -> CacheError | None:
     # The low byte is the kind, the rest says which call it was.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
+    # Python's own error about a text, which comes without a code.
+    if code in _DAMAGED or str(error).startswith("Could not decode"):
         return damaged(path, f"it was truncated or overwritten ({error})")
     if code in _BUSY:
         return CacheBusy(f"{path} is in use by another process ({error})")

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from indexer.change import Change
-from indexer.checksums import checksum, of_class, of_shot, packed
+from indexer.checksums import of_class, of_shot, packed
 from indexer.database import damaged
 from indexer.errors import UnknownVersion
 from indexer.records import Difference, VersionInfo
-from indexer.state import Source
+from indexer.state import OF_VERSION, Source, check_version_row
 
-_OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
 _ENDED = "since <= :low AND until > :low AND until <= :high"
 _BEGUN = "since > :low AND since <= :high AND (until IS NULL OR until > :high)"
 _SHARING = """SELECT group_concat(position) FROM (SELECT q.position FROM placements q
@@ -67,7 +66,7 @@ class State:
 
 def versions(source: Source, before: int | None, limit: int) -> list[VersionInfo]:
     """The last versions below one, newest first. Raises CacheDamaged."""
-    query = f"SELECT {_OF_VERSION} FROM versions WHERE version < ? ORDER BY version DESC LIMIT ?"
+    query = f"SELECT {OF_VERSION} FROM versions WHERE version < ? ORDER BY version DESC LIMIT ?"
     newest = 2**62 if before is None else before
     return [
         version_info(source, row)
@@ -186,7 +185,7 @@ def _state(source: Source, when: str, times: dict[str, int]) -> tuple[State, int
 
 
 def _digest(source: Source, version: int) -> bytes:
-    query = f"SELECT {_OF_VERSION} FROM versions WHERE version = ?"
+    query = f"SELECT {OF_VERSION} FROM versions WHERE version = ?"
     row = source.connection.execute(query, (version,)).fetchone()
     if row is None:
         bounds = "SELECT min(version), max(version) FROM versions"
@@ -197,8 +196,7 @@ def _digest(source: Source, version: int) -> bytes:
 
 def version_info(source: Source, row: Any) -> VersionInfo:
     """A row of `versions`. Raises CacheDamaged."""
-    if checksum(*row[:8]) != row[8]:
-        raise damaged(source.path, f"what it knows of version {row[0]} is not as it was written")
+    check_version_row(source, row)
     version, created, action, subject, caller, classes, shots = row[:7]
     when = datetime.fromtimestamp(created, UTC)
     return VersionInfo(version, when, action, subject, caller, classes, shots)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from indexer.change import Change
 from indexer.checksums import checksum
 from indexer.errors import ClassFull, LabelConflict
 from indexer.records import Cap, Floats, Placed, StoredShot
-from indexer.state import content_of, merged_key
+from indexer.state import Source, content_of, known_text, merged_key
 
 
 class Placing:
@@ -21,13 +20,14 @@ class Placing:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        source: Source,
         change: Change,
         target: int,
         label: str,
         cap: Cap | None,
     ) -> None:
-        self._connection = connection
+        self._source = source
+        self._connection = source.connection
         self._change = change
         self._target = target
         self._label = label
@@ -59,7 +59,7 @@ class Placing:
     def _insert(self, shot: StoredShot, texts: Mapping[str, Floats]) -> Placed:
         key = shot.key.tobytes()
         slot = self._slot(key)
-        text_id, text = _text(self._connection, shot.caption, texts)
+        text_id, text = _text(self._source, shot.caption, texts)
         shot_id, now = uuid.uuid4().hex, time.time()
         content = content_of(shot_id, shot.sha256, now, text, key)
         position = self._connection.execute(
@@ -100,15 +100,15 @@ def _matrix(keys: Sequence[bytes]) -> Floats:
 
 
 def _text(
-    connection: sqlite3.Connection, caption: str | None, texts: Mapping[str, Floats]
+    source: Source, caption: str | None, texts: Mapping[str, Floats]
 ) -> tuple[int | None, bytes | None]:
     """A caption's number and checksum; it is stored where it is new."""
     if caption is None:
         return None, None
-    query = "SELECT id, feature FROM texts WHERE text = ?"
-    row = connection.execute(query, (caption,)).fetchone()
-    if row is not None:
-        return int(row[0]), checksum(caption, row[1])
+    known = known_text(source, caption)
+    if known is not None:
+        return known
     feature = texts[caption].tobytes()
     statement = "INSERT INTO texts (text, feature) VALUES (?, ?)"
-    return connection.execute(statement, (caption, feature)).lastrowid, checksum(caption, feature)
+    number = source.connection.execute(statement, (caption, feature)).lastrowid
+    return number, checksum(caption, feature)

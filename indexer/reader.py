@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from indexer import history
+from indexer.change import SLOT_BITS
 from indexer.checksums import checksum
 from indexer.database import Database, damaged
 from indexer.errors import (
@@ -41,6 +42,8 @@ from indexer.records import (
 from indexer.state import Source, prompts_of, read_delta, read_rows
 
 FILE = "cache.sqlite3"
+MOST_NUMBERS = 2**SLOT_BITS - 1
+"""Of shots, texts or classes that a cache may ever have."""
 _IN_FORCE = """placements p JOIN shots s ON s.position = p.position
     JOIN classes c ON c.id = p.class_id"""
 # The oldest of the shots that share a key is the one that it goes by.
@@ -107,27 +110,38 @@ class Reader:
         return self._database.snapshot()
 
     def check(self) -> None:
-        """Look at every page, and compare indices with tables; rows are checked when read.
+        """Look at pages, and compare indices with tables; of rows, check what reading would miss.
 
         Raises:
             CacheDamaged: something is not as it was written.
         """
         self._database.check_pages()
+        with self._database.reading() as connection:
+            # By a damaged key, or a damaged time, an answer would not be found.
+            answers = "SELECT key, fingerprint, status, body, created, checksum FROM requests"
+            for *fields, expected in connection.execute(answers):
+                if checksum(*fields) != expected:
+                    raise self._damaged("an answer under an idempotency key is not as written")
+            # SQLite goes on from these numbers, whatever they are.
+            wrong = "typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND ?"
+            query = f"SELECT count(*) FROM sqlite_sequence WHERE {wrong}"
+            if connection.execute(query, (MOST_NUMBERS,)).fetchone()[0]:
+                raise self._damaged("its next numbers of shots, texts or classes are none")
 
     def rows(self) -> Rows:
         """Classes, keys and captions of one moment. Raises CacheDamaged."""
-        with self.snapshot(), self._source() as source:
+        with self.snapshot(), self.source() as source:
             return read_rows(source)
 
     def delta(self, after: int) -> Delta | None:
         """What has changed after a version; None where `rows` must be read. Raises CacheDamaged."""
-        with self.snapshot(), self._source() as source:
+        with self.snapshot(), self.source() as source:
             return read_delta(source, after)
 
     def versions(self, limit: int = 100, cursor: str | None = None) -> Page[VersionInfo]:
         """A page of versions, newest first. Raises CursorError or CacheDamaged."""
         before = None if cursor is None else cursor_position(cursor)
-        with self._source() as source:
+        with self.source() as source:
             found = history.versions(source, before, limit + 1)
         more = len(found) > limit
         found = found[:limit]
@@ -140,13 +154,13 @@ class Reader:
             UnknownVersion: there is no such version.
             CacheDamaged: what is found of one is not what it was.
         """
-        with self.snapshot(), self._source() as source:
+        with self.snapshot(), self.source() as source:
             states = history.compared(source, before, after)
         return history.differences(*states)
 
     def check_version(self, version: int) -> None:
         """Raise UnknownVersion where there is no such version, or CacheDamaged."""
-        with self._source() as source:
+        with self.source() as source:
             history.check_version(source, version)
 
     def has_class(self, label: str) -> bool:
@@ -235,7 +249,8 @@ class Reader:
 
     def fit(self, name: str) -> tuple[str, int] | None:
         """The numbers last fitted under this name, as JSON, and the version they saw."""
-        query = "SELECT json, version, checksum FROM fits WHERE name = ?"
+        query = """SELECT json, version, checksum FROM fits
+            WHERE name = ? AND version <= (SELECT max(version) FROM versions)"""
         with self._database.reading() as connection:
             row = connection.execute(query, (name,)).fetchone()
         # Fitted numbers can be had again; damaged ones are as good as none.
@@ -292,7 +307,8 @@ class Reader:
         return damaged(self._database.path, reason)
 
     @contextlib.contextmanager
-    def _source(self) -> Iterator[Source]:
+    def source(self) -> Iterator[Source]:
+        """Where the rows themselves are read from."""
         with self._database.reading() as connection:
             yield Source(connection, self._database.path, self.width)
 

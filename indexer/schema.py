@@ -15,6 +15,7 @@ byte.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 APPLICATION_ID = 0x584D4144
 """"XMAD": tells a cache from any other SQLite file."""
@@ -121,17 +122,20 @@ CHECKED = (
     "shots",
     "placements",
     "requests",
+    "fits",
+    "derived_files",
 )
 """Tables whose indices are compared with them when a cache is opened; of the others each row is
 checked when it is read, by its own checksum or by the digest of what it describes."""
 
 
-def expected() -> set[tuple[str, str, str]]:
+@cache
+def expected() -> frozenset[tuple[str, str, str]]:
     """Type, name and SQL of all that a cache's file declares."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.executescript(SCHEMA)
-        return declared(connection)
+        return frozenset(declared(connection))
     finally:
         connection.close()
 

@@ -25,6 +25,7 @@ _CLASSES = f"""SELECT {_CLASS} FROM class_states s JOIN classes c ON c.id = s.cl
 _TOUCHED = """WITH touched AS (
     SELECT slot FROM placements WHERE since > :after
     UNION SELECT slot FROM placements WHERE until > :after)"""
+OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
 _THEN = "since <= :after AND (until IS NULL OR until > :after)"
 
 
@@ -98,6 +99,24 @@ def read_delta(source: Source, after: int) -> Delta | None:
     )
 
 
+def known_text(source: Source, caption: str) -> tuple[int, bytes] | None:
+    """Number and checksum of a caption, if it is stored.
+
+    Raises:
+        CacheDamaged: its feature is not what it was when a shot came with it.
+    """
+    query = """SELECT t.id, t.feature, s.id, s.sha256, s.created, s.key, s.checksum FROM texts t
+        LEFT JOIN shots s ON s.text_id = t.id WHERE t.text = ? LIMIT 1"""
+    row = source.connection.execute(query, (caption,)).fetchone()
+    if row is None:
+        return None
+    number, feature, shot_id, sha256, created, key, expected = row
+    text = checksum(caption, feature)
+    if content_of(shot_id, sha256, created, text, key) != expected:
+        raise damaged(source.path, f"a caption of shot {shot_id} is not as it was written")
+    return number, text
+
+
 def prompts_of(stored: str | None) -> tuple[str, ...] | None:
     """A class's own prompts, as they are stored."""
     return None if stored is None else tuple(json.loads(stored))
@@ -120,11 +139,18 @@ def merged_key(keys: Floats) -> Floats:
 
 
 def _last(source: Source) -> tuple[int, bytes]:
-    query = "SELECT version, digest FROM versions ORDER BY version DESC LIMIT 1"
+    query = f"SELECT {OF_VERSION} FROM versions ORDER BY version DESC LIMIT 1"
     row = source.connection.execute(query).fetchone()
     if row is None:
         raise damaged(source.path, "it knows no version")
-    return int(row[0]), bytes(row[1])
+    check_version_row(source, row)
+    return int(row[0]), bytes(row[7])
+
+
+def check_version_row(source: Source, row: Any) -> None:
+    """Raise CacheDamaged where a row of `OF_VERSION` is not as it was written."""
+    if checksum(*row[:8]) != row[8]:
+        raise damaged(source.path, f"what it knows of version {row[0]} is not as it was written")
 
 
 def _part(source: Source, row: Any, texts: Mapping[int, _Text]) -> int:

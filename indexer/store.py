@@ -32,6 +32,7 @@ from indexer.records import (
     StoredAdd,
     StoredShot,
 )
+from indexer.state import read_delta
 
 
 class Store(Reader):
@@ -104,10 +105,11 @@ class Store(Reader):
         """
         with self._changing("add", label, caller) as (connection, change):
             target = _ensure_class(connection, change, label, feature)
-            place = Placing(connection, change, target, label, cap)
-            placed = tuple(place.put(shot, texts or {}, relabel) for shot in shots)
+            with self.source() as source:
+                place = Placing(source, change, target, label, cap)
+                placed = tuple(place.put(shot, texts or {}, relabel) for shot in shots)
             total = _count(connection, target)
-        return StoredAdd(placed, total, self.version)
+        return StoredAdd(placed, total, change.current)
 
     def relabel(
         self,
@@ -133,8 +135,9 @@ class Store(Reader):
                 raise UnknownShot(shot_id)
             if find_class(connection, label) != row[1]:
                 target = _ensure_class(connection, change, label, feature)
-                Placing(connection, change, target, label, cap).move(row[0], row[2], row[3])
-        return self.version
+                with self.source() as source:
+                    Placing(source, change, target, label, cap).move(row[0], row[2], row[3])
+        return change.current
 
     def forget(self, shot_id: str, *, caller: str | None = None) -> int:
         """Take a shot away; the version. Raises UnknownShot."""
@@ -145,7 +148,7 @@ class Store(Reader):
             if row is None:
                 raise UnknownShot(shot_id)
             change.displace(row[0])
-        return self.version
+        return change.current
 
     def put_class(
         self,
@@ -166,7 +169,7 @@ class Store(Reader):
             row = connection.execute(query, (target,)).fetchone()
             if row is None or row[0] != stored:
                 change.describe(target, stored, feature.tobytes())
-        return created, self.version
+        return created, change.current
 
     def delete_class(self, label: str, *, caller: str | None = None) -> tuple[int, int]:
         """Take a class and its shots away; how many shots, and the version. Raises UnknownClass."""
@@ -177,7 +180,7 @@ class Store(Reader):
             for (position,) in positions:
                 change.displace(position)
             change.retire(target)
-        return len(positions), self.version
+        return len(positions), change.current
 
     def rollback(self, version: int, *, caller: str | None = None) -> int:
         """Have in force again what was at a version, as a further version; its number.
@@ -186,11 +189,15 @@ class Store(Reader):
             UnknownVersion: there is no such version.
             CacheDamaged: what is found of it is not what it was.
         """
-        with self._changing("rollback", str(version), caller) as (_, change):
-            with self._source() as source:
-                now, target = history.compared(source, change.version - 1, version)
+        with (
+            self._changing("rollback", str(version), caller) as (_, change),
+            self.source() as source,
+        ):
+            now, target = history.compared(source, change.version - 1, version)
             history.restore(change, now, target)
-        return self.version
+            # Of shots that come back, the keys and captions too must be as they were.
+            read_delta(source, change.version - 1)
+        return change.current
 
     def compact(self, keep: int = 0) -> None:
         """Erase the history before the last `keep` versions, and give its room back to the disk.

@@ -95,7 +95,7 @@ def test_classes_are_listed_with_prompts_and_counts(store: Store) -> None:
         ("DELETE FROM placements", "not those of its version 1"),
         ("UPDATE classes SET label = 'dog'", "not those of its version 1"),
         ("UPDATE class_states SET prompts = '[]'", "not those of its version 1"),
-        ("UPDATE versions SET digest = zeroblob(16)", "not those of its version 1"),
+        ("UPDATE versions SET digest = zeroblob(16)", "what it knows of version 1"),
         ("DELETE FROM versions WHERE version = 1", "not those of its version 0"),
         ("DELETE FROM versions", "no version"),
         ("DELETE FROM meta WHERE key = 'width'", "description"),

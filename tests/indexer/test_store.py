@@ -244,11 +244,13 @@ def test_what_another_process_did_is_a_delta_and_after_compacting_all_rows(
 
 
 def test_derived_values_are_kept_and_are_no_change(store: Store) -> None:
-    store.set_fit("full", '{"a": 1}', 3)
+    store.set_fit("full", '{"a": 1}', 0)
     store.set_derived_file("image", DerivedFile(3, 100, "ab"))
     store.set_meta("method", "paper")
-    assert store.fit("full") == ('{"a": 1}', 3)
+    assert store.fit("full") == ('{"a": 1}', 0)
     assert store.fit("paper") is None
+    store.set_fit("full", '{"a": 1}', 1)
+    assert store.fit("full") is None, "the shots that it was fitted to are not there"
     assert store.derived_file("image") == DerivedFile(3, 100, "ab")
     assert store.derived_file("text") is None
     assert store.meta("method") == "paper"
