@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 from torch import Tensor
 
 ZERO_SHOT_WEIGHTS = (1.0, 0.5, 0.0)
@@ -107,6 +107,6 @@ def _cautious(
     best_untaught = torch.maximum(best_name, zero_shot.gather(1, own)[:, 0])
     strangers = taught.scatter(1, own, -torch.inf).max(1).values - best_untaught
     # The upper end of a prediction interval for one more stranger like these few.
-    quantile = float(student_t.ppf(STRANGERS_KEPT_OUT, len(strangers) - 1))
+    quantile = float(stdtrit(len(strangers) - 1, STRANGERS_KEPT_OUT))
     spread = float(strangers.std()) * math.sqrt(1 + 1 / len(strangers))
     return max(-(float(strangers.mean()) + quantile * spread), LEAST_OFFSET)
