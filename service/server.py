@@ -7,6 +7,7 @@ once, and not after torch. The cache may be shared with other processes.
 from __future__ import annotations
 
 import errno
+import gc
 import resource
 import signal
 import socket
@@ -96,6 +97,7 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
 
     def started(outcome: Future[None]) -> None:
         if outcome.exception() is None:
+            settle_memory()
             announce(engine, url)
         else:
             server.should_exit = True
@@ -127,6 +129,16 @@ def configuration(app: ASGIApp, settings: Settings) -> Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.request_timeout) + 1,
     )
+
+
+def settle_memory() -> None:
+    """Have the garbage collector look no more at what is there for good.
+
+    Else each full collection holds up every thread for as long as it takes to look at the million
+    objects that torch and the model consist of: a third of a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def make_room(descriptors: int) -> None:
