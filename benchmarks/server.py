@@ -27,11 +27,13 @@ class Server:
         client: calls it.
         pid: its process.
         start_seconds: from the process's start to its first "ready".
+        url: where it listens.
     """
 
     client: Client
     pid: int
     start_seconds: float
+    url: str = ""
 
     def settle(self) -> None:
         """Wait until the numbers that answers are made with are fitted to all shots."""
@@ -71,14 +73,15 @@ def serving(cache: Path, *arguments: str) -> Iterator[Server]:
             env={name: value for name, value in os.environ.items() if "XMADAPTER" not in name},
         )
         try:
-            with Client(f"http://127.0.0.1:{port}", timeout=120) as client:
+            url = f"http://127.0.0.1:{port}"
+            with Client(url, timeout=120) as client:
                 while not _ready(client):
                     late = time.monotonic() - began > START_SECONDS
                     if late or process.poll() is not None:
                         log.seek(0)
                         raise RuntimeError(f"the service did not start:\n{log.read()}")
                     time.sleep(0.05)
-                yield Server(client, process.pid, time.monotonic() - began)
+                yield Server(client, process.pid, time.monotonic() - began, url)
         finally:
             process.terminate()
             process.wait(timeout=60)

@@ -48,7 +48,12 @@ class Admission:
             refusal = self._gate.refusal().response(scope["state"]["request_id"])
             await refusal(scope, receive, send)
         else:
-            with self._gate.ticket() as scope["state"]["ticket"]:
+            with self._gate.ticket() as ticket:
+                scope["state"]["ticket"] = ticket
+                unread: Callable[[], bool] | None = scope["state"].get(UNREAD)
+                if unread is not None and not unread():
+                    # Not when it is read: till then a burst would come through as a whole.
+                    ticket.enter()
                 await self._app(scope, receive, send)
 
 

@@ -160,3 +160,18 @@ def test_while_the_queue_is_full_only_reading_calls_come_through() -> None:
     gate.join(1)
     assert [asyncio.run(ask(method)) for method in methods] == [200] * 3 + [503] * 4
     assert asked == [*methods, "GET", "HEAD", "OPTIONS"]
+
+
+@pytest.mark.parametrize("coming", [True, False])
+def test_a_request_that_is_complete_has_its_place_at_once(coming: bool) -> None:
+    gate = Gate(max_requests=1, max_bytes=100)
+    places: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        places.append(gate.requests)
+
+    state = {"request_id": "mine", "unread": lambda: coming}
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "state": state}
+    asyncio.run(Admission(app, gate)(scope, None, None))  # type: ignore[arg-type]
+    assert places == [0 if coming else 1]
+    assert gate.requests == 0
