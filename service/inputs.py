@@ -31,13 +31,20 @@ MAX_VERSION = 2**53 - 1
 MAX_WIDTH = 16_384
 
 LABEL = "truck"
+IMAGE = "UklGRhYAAABXRUJQVlA4TAoAAAAvAAAAAIj+R/8D"
+"""One red pixel, as a WebP."""
 
 # An error for each of a million numbers would need more memory than they do: the first is enough.
 Vector = Annotated[list[StrictFloat], Field(fail_fast=True)]
 """D numbers; their length and finiteness are checked against the model."""
 
 Base64 = Annotated[
-    StrictStr, Field(description="The image file in base64.", examples=["/9j/4AAQSkZJRg..."])
+    StrictStr,
+    Field(
+        description="The image file in base64.",
+        examples=[IMAGE],
+        json_schema_extra={"format": "byte"},
+    ),
 ]
 Caption = Annotated[StrictStr, Field(max_length=MAX_CAPTION)]
 Prompt = Annotated[StrictStr, Field(min_length=1, max_length=MAX_PROMPT)]
@@ -120,7 +127,7 @@ class Body(BaseModel):
 class ClassifyBody(Body):
     """One image, or its ready embedding."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"image": "/9j/4AAQSkZJRg..."}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"image": IMAGE}]})
 
     most_numbers = MAX_WIDTH
 
@@ -131,7 +138,7 @@ class ClassifyBody(Body):
 class BatchBody(Body):
     """Several images, or ready embeddings."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRg..."]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"images": [IMAGE]}]})
 
     most_numbers = MAX_BATCH_IMAGES * MAX_WIDTH
 
@@ -144,9 +151,7 @@ class AddBody(Body):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [
-                {"label": LABEL, "images": ["/9j/4AAQSkZJRg..."], "captions": ["a red truck"]}
-            ]
+            "examples": [{"label": LABEL, "images": [IMAGE], "captions": ["a red truck"]}]
         }
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from pydantic import ValidationError
 
-from service.inputs import AddBody, ClassifyBody, ClassifyQuery, NoQuery, unknown_hint
+from adapter.images import open_image
+from service.inputs import IMAGE, AddBody, ClassifyBody, ClassifyQuery, NoQuery, unknown_hint
 
 
 def test_unknown_names_get_a_hint() -> None:
@@ -25,3 +28,7 @@ def test_numbers_and_texts_are_not_made_from_each_other() -> None:
 def test_captions_may_be_missing_one_by_one() -> None:
     body = AddBody.model_validate_json('{"label": "a", "captions": ["x", null, ""]}')
     assert body.captions == ["x", None, ""]
+
+
+def test_the_documented_image_is_one() -> None:
+    assert open_image(base64.b64decode(IMAGE, validate=True)).getpixel((0, 0)) == (255, 0, 0)
