@@ -17,6 +17,10 @@ from indexer.state import OF_VERSION, Source, check_version_row
 
 _ENDED = "since <= :low AND until > :low AND until <= :high"
 _BEGUN = "since > :low AND since <= :high AND (until IS NULL OR until > :high)"
+# With the keys that changed hands, those that only their other shots left or joined.
+_IN_TOUCHED = """p.slot IN (SELECT slot FROM placements WHERE since > :low AND since <= :high
+        UNION SELECT slot FROM placements WHERE until > :low AND until <= :high)
+    AND p.since <= :at AND (p.until IS NULL OR p.until > :at)"""
 _SHARING = """SELECT group_concat(position) FROM (SELECT q.position FROM placements q
     WHERE q.slot = p.slot AND q.since <= :at AND (q.until IS NULL OR q.until > :at)
     ORDER BY q.position)"""
@@ -54,6 +58,9 @@ class ClassState:
 @dataclass(frozen=True)
 class State:
     """Of what was in force at one of two versions, all that was not so at the other.
+
+    With them the shots that were in place at both, if others have come to share their keys, or
+    have left them.
 
     Attributes:
         classes: by number.
@@ -155,7 +162,7 @@ def _of_shots(before: State, after: State) -> Iterator[Difference]:
             yield Difference("shot_removed", old.label, old.shot_id)
         elif old is None and new is not None:
             yield Difference("shot_added", new.label, new.shot_id)
-        elif old is not None and new is not None and old != new:
+        elif old is not None and new is not None:
             if old.label != new.label:
                 yield Difference("shot_relabelled", new.label, new.shot_id, old.label)
             elif old.sharing != new.sharing:
@@ -172,7 +179,7 @@ def _state(source: Source, when: str, times: dict[str, int]) -> tuple[State, int
     shots = source.connection.execute(
         f"""SELECT p.position, s.id, p.class_id, p.slot, s.checksum, c.label, ({_SHARING})
         FROM placements p JOIN shots s ON s.position = p.position
-        JOIN classes c ON c.id = p.class_id WHERE {when}""",
+        JOIN classes c ON c.id = p.class_id WHERE {_IN_TOUCHED}""",
         times,
     ).fetchall()
     total = sum(of_class(*row) for row in classes)

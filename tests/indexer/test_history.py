@@ -133,6 +133,17 @@ def test_a_shot_that_shares_its_key_from_then_on_is_merged(store: Store) -> None
     assert Difference("shot_merged", "ant", two) in found
 
 
+def test_of_a_key_that_others_join_or_leave_every_shot_is_told(store: Store) -> None:
+    (one,) = teach(store, "ant", 1)
+    (two,) = teach(store, "ant", 2, cap=Cap(1, "merge"))
+    store.forget(one)
+    joined, left = store.differences(1, 2), store.differences(2, 3)
+    assert joined == [Difference("shot_merged", "ant", one), Difference("shot_added", "ant", two)]
+    assert left == [Difference("shot_removed", "ant", one), Difference("shot_merged", "ant", two)]
+    store.rollback(2)
+    assert store.differences(2, 4) == []
+
+
 def test_every_version_can_be_restored_and_nothing_is_lost(store: Store) -> None:
     states = changed(store)
     last = store.version
