@@ -29,7 +29,7 @@ GROWTH = 2.0
 SPREAD = 2
 """Descriptors, or threads, more than before that are none too many: one request's."""
 
-PLOT = Path("docs/images/soak.png")
+PLOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "soak.png"
 
 
 def run(effort: float, folder: Path) -> Sequence[Row]:

@@ -46,8 +46,9 @@ def run(effort: float, folder: Path) -> Sequence[Row]:
     Store.create(empty, origin_of(encoder, DEFAULT_TEMPLATES))
     first = _first_start(full)
     _first_start(empty)
-    seconds = median(_start(full) for _ in range(starts))
-    without = median(_start(empty) for _ in range(starts))
+    # In turn, so that whatever else the machine does is the same for both.
+    pairs = [(_start(full), _start(empty)) for _ in range(starts)]
+    seconds, without = (median(each) for each in zip(*pairs, strict=True))
     return [
         Row(
             f"start with {shots:,} shots",
