@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import (
+    MultipartParser,
+    MultipartState,
+    parse_options_header,
+)
 
 from service.errors import Problem, shown
 
 TEXT_LIMIT = 64 * 2**10
+PIECE = 2**14
+# One part too many has a message of its own, and a file may hold what looks like a boundary.
+SPARE = 16
 
 
 @dataclass
@@ -79,6 +86,11 @@ class Form:
         self._value = bytearray()
         self._disposition = b""
         self._ended = False
+        # What stands before each part but the first, and at the end, and nowhere else.
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters = 0
+        self._tail = b""
+        self._padded = False
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -99,10 +111,16 @@ class Form:
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            raise _malformed(error) from error
+        self._count(chunk)
+        for start in range(0, len(chunk), PIECE):
+            try:
+                self._parser.write(chunk[start : start + PIECE])
+            except FormParserError as error:
+                raise _malformed(error) from error
+            padded = self._parser.state is MultipartState.BOUNDARY_PADDING
+            if padded and self._padded:
+                raise Problem("malformed", "expected a form, got a boundary with endless blanks")
+            self._padded = padded
 
     def finish(self) -> list[Part]:
         """All parts, in their order."""
@@ -111,6 +129,18 @@ class Form:
                 "malformed", "expected a closing boundary, got the end of the form: it is cut off"
             )
         return self.parts
+
+    def _count(self, chunk: bytes) -> None:
+        """Refuse more boundaries than parts may come.
+
+        The parser takes a thousand times as long over what looks like a boundary as over data.
+        """
+        data = self._tail + chunk
+        self._delimiters += data.count(self._delimiter)
+        self._tail = data[max(len(data) - len(self._delimiter) + 1, 0) :]
+        most = sum(self._limits.values())
+        if self._delimiters > most + SPARE:
+            raise Problem("invalid", f"expected a form of at most {most} parts, got more")
 
     def _begin(self) -> None:
         self._disposition = b""

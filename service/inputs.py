@@ -27,8 +27,6 @@ MAX_PROMPTS = 100
 MAX_PROMPT = 1_000
 MAX_LIST = 1_000
 MAX_VERSION = 2**53 - 1
-# More than any known model's features have.
-MAX_WIDTH = 16_384
 
 LABEL = "truck"
 IMAGE = "UklGRhYAAABXRUJQVlA4TAoAAAAvAAAAAIj+R/8D"
@@ -114,13 +112,13 @@ class Body(BaseModel):
     """A JSON body: an unknown field is an error.
 
     Attributes:
-        most_numbers: that a valid one holds.
+        most_vectors: embeddings that a valid one holds.
         most_text: characters of free text, in which commas and brackets may stand.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    most_numbers: ClassVar[int] = 0
+    most_vectors: ClassVar[int] = 0
     most_text: ClassVar[int] = 0
 
 
@@ -129,7 +127,7 @@ class ClassifyBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"image": IMAGE}]})
 
-    most_numbers = MAX_WIDTH
+    most_vectors = 1
 
     image: Base64 | None = None
     embedding: Vector | None = Field(None, description="D numbers of the model's image feature.")
@@ -140,7 +138,7 @@ class BatchBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"images": [IMAGE]}]})
 
-    most_numbers = MAX_BATCH_IMAGES * MAX_WIDTH
+    most_vectors = MAX_BATCH_IMAGES
 
     images: Annotated[list[Base64], Field(fail_fast=True)] | None = None
     embeddings: Annotated[list[Vector], Field(fail_fast=True)] | None = None
@@ -155,7 +153,7 @@ class AddBody(Body):
         }
     )
 
-    most_numbers = MAX_ADD_IMAGES * MAX_WIDTH
+    most_vectors = MAX_ADD_IMAGES
     most_text = MAX_ADD_IMAGES * MAX_CAPTION + MAX_LABEL
 
     label: StrictStr = Field(description="1 to 256 characters; a new one makes a class.")

@@ -68,6 +68,7 @@ async def _reader(request: Request, engine: ReadyEngine) -> Reader:
         max_request=settings.max_request_bytes,
         timeout=settings.request_timeout,
         min_rate=settings.min_upload_rate,
+        width=engine.cache.encoder.width,
     )
 
 

@@ -14,6 +14,7 @@ from service.admission import Gate
 from service.streaming import Reader
 
 Result = TypeVar("Result")
+WIDTH = 512
 
 
 def make_request(
@@ -60,7 +61,8 @@ def read(
     async def scenario() -> Result:
         with ThreadPoolExecutor(1) as pool, Gate(9, max_bytes).ticket() as ticket:
             request = make_request(chunks, headers, stall=stall)
-            reader = Reader(request, ticket, pool, max_image, max_request, timeout, min_rate)
+            limits = (max_image, max_request, timeout, min_rate, WIDTH)
+            reader = Reader(request, ticket, pool, *limits)
             return await work(reader)
 
     return asyncio.run(scenario())

@@ -84,3 +84,37 @@ def test_a_boundary_is_needed(header: str) -> None:
 def test_an_endless_boundary_is_refused() -> None:
     with pytest.raises(Problem, match="Boundary length"):
         Form(f"multipart/form-data; boundary={'x' * 1000}", LIMITS, 100)
+
+
+@pytest.mark.parametrize("piece", [None, 10_007])
+def test_more_parts_than_any_form_has_are_refused_before_they_are_read(piece: int | None) -> None:
+    for body in (
+        form(*[("image", b"a")] * 10_000),
+        b"--xyz\r\nContent-Disposition: form-data; name=image\r\n\r\n" + b"\r\n--xyzA" * 100_000,
+    ):
+        with pytest.raises(Problem, match=r"at most [23] (parts|of it), got more") as refused:
+            read(body, piece=piece)
+        assert refused.value.kind == "invalid"
+
+
+def test_what_is_by_chance_nearly_a_boundary_is_data() -> None:
+    data = b"\r\n--xyzA" * 10
+    (part,) = read(form(("image", data)), piece=3)
+    assert bytes(part.data) == data
+
+
+@pytest.mark.parametrize("piece", [None, 20_000])
+def test_a_boundary_may_not_go_on_in_blanks(piece: int | None) -> None:
+    start = form(("image", b"a"), end=b"--xyz")
+    with pytest.raises(Problem, match="endless blanks"):
+        read(start + b" " * 100_000, piece=piece)
+    follows = b" \t\r\nContent-Disposition: form-data; name=image\r\n\r\nb\r\n--xyz--\r\n"
+    assert [bytes(part.data) for part in read(start + follows)] == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    "header", [b"A: " + b"b" * 100_000, b"A" * 100_000, b"A: b\r\n" * 10_000, b"A: " + b" " * 10**5]
+)
+def test_the_headers_of_a_part_have_an_end(header: bytes) -> None:
+    with pytest.raises(Problem, match="a form that breaks: Maximum header"):
+        read(b"--xyz\r\n" + header, piece=1000)
