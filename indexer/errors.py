@@ -4,6 +4,7 @@ CacheError
 ├── CacheMissing         no cache at this path
 ├── CacheMismatch        made with another model, other templates, or a newer program
 ├── CacheDamaged         the file is not, or no longer, a readable cache
+├── ArchiveError         not an exported cache, or not as it was written
 ├── CacheBusy            another process has been writing for too long
 ├── CacheUnwritable      disk read-only, or an error of the device
 │   └── CacheFull        disk full
@@ -48,6 +49,10 @@ class CacheMismatch(CacheError):
 
 class CacheDamaged(CacheError):
     """The cache's file is truncated, overwritten, or was never a cache."""
+
+
+class ArchiveError(CacheError):
+    """A file is not a cache that was exported, or not as it was written. Nothing was imported."""
 
 
 class CacheBusy(CacheError):

@@ -83,7 +83,7 @@ def info_of(store: Store) -> CacheInfo:
         fingerprint=origin.fingerprint,
         width=origin.width,
         templates=origin.templates,
-        bytes=_bytes_in(store.folder),
+        bytes=bytes_in(store.folder),
         adapter=adapter,
     )
 
@@ -118,7 +118,8 @@ def stored_fit(store: Store, name: str) -> tuple[Fit | None, int | None]:
         return None, None
 
 
-def _bytes_in(folder: Path) -> int:
+def bytes_in(folder: Path) -> int:
+    """Of all files of a folder, and of those below it."""
     total = 0
     for path in folder.rglob("*"):
         # SQLite's side files come and go.

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from service import __version__, flags, hints
 from service.adapter_commands import adapter_app
+from service.cache_commands import cache_app
 from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
 from service.ending import IN_PART, WRONG_USAGE, complain, failing, settings_of
 from service.evaluating import evaluate
@@ -42,6 +43,7 @@ index_app = typer.Typer(
 )
 app.add_typer(index_app, name="index")
 app.add_typer(adapter_app, name="adapter")
+app.add_typer(cache_app, name="cache")
 app.add_typer(keys_app, name="keys")
 
 Images = Annotated[
