@@ -17,6 +17,9 @@ Run = Callable[[float, Path], Sequence[Row]]
 CASES: tuple[str, ...] = (
     "images",
     "contract",
+    "kills",
+    "torn",
+    "flips",
     "adapter_flips",
     "service_kills",
     "readback",

@@ -33,7 +33,7 @@ GROWTH = 64.0
 WARM = 100
 """Trials before memory is measured first."""
 
-STEPS = 16
+STEPS = 12
 SHOWN = 3
 MEMORY = Path("/dev/shm")
 PARTS = {MAIN: "main", LOG: "log", MAP: "map"}

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,9 +123,9 @@ def questions(cache: Cache, names: Names) -> Iterator[tuple[str, Callable[[], ob
         yield f"views {shot}", partial(_views_of, cache, shot)
     for request in names.requests:
         yield f"answer {request.key}", partial(cache.answer, request)
-    for before, after in product(names.versions, names.versions):
+    for before, after in combinations(names.versions, 2):
         yield f"difference {before} {after}", partial(cache.differences, before, after)
-    for version in names.versions:
+    for version in names.versions[1:-1]:
         yield f"rollback {version}", partial(_rolled_back, cache, version)
 
 
