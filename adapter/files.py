@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
@@ -19,6 +22,16 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
     Raises:
         OSError: the disk is full, or cannot be written.
     """
+    with whole_file(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A file to write, piece by piece, that appears under its name when the block ends.
+
+    It replaces what is there; where the block fails, that stays. See `write_whole`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of this process alone: two that write the same file must not write into each other's.
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -26,7 +39,7 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
         with unfinished.open("wb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
