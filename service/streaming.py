@@ -22,7 +22,6 @@ GRACE_SECONDS = 5.0
 MOST_ERRORS = 100
 # For the names, the lists and what is laid out prettily.
 ROOM = 1000
-PIECE = 2**18
 
 Model = TypeVar("Model", bound=Body)
 Result = TypeVar("Result")
@@ -93,11 +92,18 @@ class Reader:
         untyped = optional and "content-type" not in self.request.headers
         if not untyped:
             self.content_type(JSON)
-        data = await self.content(limit)
+        data = bytearray()
+        signs = Signs(model, self.width)
+
+        def take(chunk: bytes) -> None:
+            signs.count(chunk)
+            data.extend(chunk)
+
+        await self._stream(limit, "body-too-large", take)
         if optional and not data:
             return model()
         self.content_type(JSON)
-        return await self.threaded(lambda: parse_json(model, data, self.width))
+        return await self.threaded(lambda: parse_json(model, data))
 
     async def threaded(self, work: Callable[[], Result]) -> Result:
         """Do `work` off the event loop."""
@@ -139,13 +145,44 @@ class Reader:
         )
 
 
-def parse_json(model: type[Model], data: bytes, width: int) -> Model:
-    """`data` as a `model`, whose embeddings have `width` numbers.
+class Signs:
+    """Counts what a JSON body is made of, as it comes.
+
+    A number of two bytes takes fifty in memory; so what has more parts than any valid body is
+    refused before each becomes an object. In a string a comma is text, so text counts too.
+
+    Args:
+        model: that the body is to be.
+        width: numbers of an embedding.
+    """
+
+    def __init__(self, model: type[Body], width: int) -> None:
+        text = model.most_text + ROOM
+        commas = model.most_vectors * width + text
+        self._left = {b",": commas, b":": text, b"[": text, b"{": text}
+
+    def count(self, chunk: bytes) -> None:
+        """Count the next bytes.
+
+        Raises:
+            Problem: invalid; there are too many of a sign.
+        """
+        for sign in self._left:
+            self._left[sign] -= chunk.count(sign)
+            if self._left[sign] < 0:
+                raise Problem(
+                    "invalid",
+                    "expected a JSON body of the documented form, got one with more "
+                    f"{sign.decode()!r} than any such body has",
+                )
+
+
+def parse_json(model: type[Model], data: bytes | bytearray) -> Model:
+    """`data` as a `model`.
 
     Raises:
         Problem: malformed where it is no JSON, invalid where it is not such an object.
     """
-    _count(model, data, width)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -169,27 +206,6 @@ def parse_json(model: type[Model], data: bytes, width: int) -> Model:
         ],
         "field",
     )
-
-
-def _count(model: type[Body], data: bytes, width: int) -> None:
-    """Refuse what has more parts than any valid body, before each part becomes an object.
-
-    A number of two bytes takes fifty in memory. In a string a comma is text, so text counts too.
-    """
-    text = model.most_text + ROOM
-    most = {b",": model.most_vectors * width + text, b":": text, b"[": text, b"{": text}
-    found = dict.fromkeys(most, 0)
-    # Piece by piece: no other thread runs while bytes are counted.
-    for start in range(0, len(data), PIECE):
-        piece = data[start : start + PIECE]
-        for sign, limit in most.items():
-            found[sign] += piece.count(sign)
-            if found[sign] > limit:
-                raise Problem(
-                    "invalid",
-                    f"expected at most {limit} times {sign.decode()!r} in this JSON, got more: "
-                    "it holds more than any valid body",
-                )
 
 
 def _too_large(

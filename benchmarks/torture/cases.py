@@ -24,6 +24,8 @@ CASES: tuple[str, ...] = (
     "service_kills",
     "readback",
     "idempotency",
+    "door",
+    "overload",
     "soak",
     "start",
 )

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -21,6 +22,7 @@ from service.inputs import (
     MAX_PROMPTS,
     AddBody,
     BatchBody,
+    Body,
     ClassBody,
     ClassifyBody,
     ShotPatch,
@@ -29,6 +31,7 @@ from service.streaming import Reader, parse_json
 from tests.service.requests import WIDTH, make_request, read
 
 JSON = {"Content-Type": "application/json"}
+Model = TypeVar("Model", bound=Body)
 
 
 async def take(reader: Reader) -> bytes:
@@ -152,7 +155,7 @@ def test_a_body_without_a_content_type_is_refused_even_where_it_is_optional() ->
 )
 def test_what_is_no_json_is_malformed(data: bytes) -> None:
     with pytest.raises(Problem, match="expected JSON") as refused:
-        parse_json(ShotPatch, data, WIDTH)
+        parse_json(ShotPatch, data)
     assert refused.value.status == 400
 
 
@@ -169,53 +172,59 @@ def test_what_is_no_json_is_malformed(data: bytes) -> None:
 )
 def test_json_of_another_form_is_invalid(data: bytes, message: str) -> None:
     with pytest.raises(Problem, match=message) as refused:
-        parse_json(ShotPatch, data, WIDTH)
+        parse_json(ShotPatch, data)
     assert refused.value.status == 422
 
 
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(Problem, match="field label: it is required"):
-        parse_json(AddBody, b"{}", WIDTH)
+        parse_json(AddBody, b"{}")
 
 
 @pytest.mark.parametrize("number", ["true", '"1"', "null", "[1]"])
 def test_an_embedding_holds_numbers_only(number: str) -> None:
     with pytest.raises(Problem, match=r"field embedding\.1"):
-        parse_json(ClassifyBody, f'{{"embedding": [1, {number}]}}'.encode(), WIDTH)
+        parse_json(ClassifyBody, f'{{"embedding": [1, {number}]}}'.encode())
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(Problem) as refused:
-        parse_json(ClassBody, b'{"prompts": "' + b"x" * 10_000 + b'"}', WIDTH)
+        parse_json(ClassBody, b'{"prompts": "' + b"x" * 10_000 + b'"}')
     assert len(refused.value.detail) < 300
 
 
-def test_numbers_are_counted_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ClassifyBody, "model_validate_json", None)
-    for data in (b"1," * 10**6, b"[" * 10**5, b'{"a":' * 10**4):
-        with pytest.raises(Problem, match="holds more than any valid body") as refused:
-            parse_json(ClassifyBody, b'{"embedding": [' + data, WIDTH)
-        assert refused.value.status == 422
+@pytest.mark.parametrize("flood", [b"1," * 10**4, b"[" * 10**4, b'{"a":' * 10**4])
+def test_the_parts_of_a_body_are_counted_as_they_come(flood: bytes) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"embedding": ['
+        yield flood[:8000]
+        yield flood[8000:]
+
+    with pytest.raises(Problem, match="than any such body has") as refused:
+        read(lambda reader: reader.json(ClassifyBody, 10**6), chunks(), JSON, stall=True)
+    assert refused.value.status == 422
 
 
 def test_the_largest_valid_bodies_are_taken() -> None:
+    def taken(model: type[Model], **body: Any) -> Model:
+        chunks = [json.dumps(body, indent=1).encode()]
+        return read(lambda reader: reader.json(model, 10**8), chunks, JSON, max_bytes=10**8)
+
     vector = [0.5] * WIDTH
-    data = json.dumps({"embeddings": [vector] * MAX_BATCH_IMAGES}).encode()
-    assert len(parse_json(BatchBody, data, WIDTH).embeddings or ()) == MAX_BATCH_IMAGES
+    batch = taken(BatchBody, embeddings=[vector] * MAX_BATCH_IMAGES)
+    assert len(batch.embeddings or ()) == MAX_BATCH_IMAGES
     captions = [":,[{" * (MAX_CAPTION // 4)] * MAX_ADD_IMAGES
-    body = {"label": "," * 256, "embeddings": [vector] * MAX_ADD_IMAGES, "captions": captions}
-    assert parse_json(AddBody, json.dumps(body).encode(), WIDTH).captions == captions
+    lesson = {"label": "," * 256, "embeddings": [vector] * MAX_ADD_IMAGES, "captions": captions}
+    assert taken(AddBody, **lesson).captions == captions
     prompts = ["," * MAX_PROMPT] * MAX_PROMPTS
-    assert (
-        parse_json(ClassBody, json.dumps({"prompts": prompts}).encode(), WIDTH).prompts == prompts
-    )
+    assert taken(ClassBody, prompts=prompts).prompts == prompts
 
 
 def test_many_mistakes_are_one_message() -> None:
     keys = ", ".join(f'"key{number}": 1' for number in range(500))
     with pytest.raises(Problem, match=r"label.*got 501 things that do not belong"):
-        parse_json(ShotPatch, f"{{{keys}}}".encode(), WIDTH)
+        parse_json(ShotPatch, f"{{{keys}}}".encode())
     numbers = b",".join([b"null"] * 1000)
     with pytest.raises(Problem, match=r"field embedding\.0") as refused:
-        parse_json(ClassifyBody, b'{"embedding": [' + numbers + b"]}", WIDTH)
+        parse_json(ClassifyBody, b'{"embedding": [' + numbers + b"]}")
     assert len(refused.value.extra["errors"]) == 1
