@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer import history
+from indexer import clock, history
 from indexer.change import SLOT_BITS
 from indexer.checksums import checksum
 from indexer.database import Database, damaged
@@ -275,7 +274,7 @@ class Reader:
         query = """SELECT fingerprint, status, body, created, checksum FROM requests
             WHERE key = ? AND created > ?"""
         with self._database.reading() as connection:
-            row = connection.execute(query, (request.key, time.time() - request.kept)).fetchone()
+            row = connection.execute(query, (request.key, clock.now() - request.kept)).fetchone()
         if row is None:
             return None
         if checksum(request.key, *row[:4]) != row[4]:
@@ -286,6 +285,12 @@ class Reader:
                 "again, or a new key"
             )
         return Reply(row[1], row[2])
+
+    def has_answer(self, key: str) -> bool:
+        """Whether an answer is kept under this idempotency key, to whatever was asked."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT 1 FROM requests WHERE key = ?", (key,)).fetchone()
+        return row is not None
 
     def _read_origin(self) -> Origin:
         with self._database.reading() as connection:

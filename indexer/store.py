@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from indexer import history
+from indexer import clock, history
 from indexer.change import Change, insert_version
 from indexer.checksums import checksum, packed
 from indexer.database import Database
@@ -213,7 +213,7 @@ class Store(Reader):
 
     def remember(self, request: Request, reply: Reply) -> None:
         """Keep an answer under its idempotency key; in a `group`, together with its change."""
-        now = time.time()
+        now = clock.now()
         fields = (request.key, request.fingerprint, reply.status, reply.body, now)
         with self._database.writing() as connection:
             connection.execute("DELETE FROM requests WHERE created <= ?", (now - request.kept,))

@@ -3,14 +3,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from indexer import state
+from indexer import clock, state
 from indexer.errors import (
     CacheDamaged,
     CursorError,
@@ -96,6 +95,8 @@ def test_classes_are_listed_with_prompts_and_counts(store: Store) -> None:
         ("UPDATE classes SET label = 'dog'", "not those of its version 1"),
         ("UPDATE class_states SET prompts = '[]'", "not those of its version 1"),
         ("UPDATE versions SET digest = zeroblob(16)", "what it knows of version 1"),
+        ("UPDATE versions SET version = 9 WHERE version = 1", "what it knows of version 9"),
+        ("UPDATE texts SET text = CAST(x'ff' AS TEXT)", "decode"),
         ("DELETE FROM versions WHERE version = 1", "not those of its version 0"),
         ("DELETE FROM versions", "no version"),
         ("DELETE FROM meta WHERE key = 'width'", "description"),
@@ -114,6 +115,64 @@ def test_spoiled_values_are_damage(
     connection.close()
     with pytest.raises(CacheDamaged, match=reason):
         read_all(tmp_path)
+
+
+SHOTS_ROOT = "(SELECT rootpage FROM sqlite_master WHERE name = 'shots')"
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE requests SET key = 'kez'", "idempotency key"),
+        ("UPDATE requests SET created = created - 86400", "idempotency key"),
+        ("UPDATE sqlite_sequence SET seq = 1 << 40 WHERE name = 'shots'", "next numbers"),
+        ("UPDATE sqlite_sequence SET seq = 'many' WHERE name = 'texts'", "next numbers"),
+        (f"UPDATE sqlite_master SET rootpage = {SHOTS_ROOT} WHERE name = 'extras'", "pages"),
+        ("UPDATE sqlite_master SET sql = CAST(x'ff' AS TEXT) WHERE name = 'fits'", "schema"),
+    ],
+)
+def test_what_no_reading_would_miss_is_checked_at_the_opening(
+    store: Store, tmp_path: Path, statement: str, reason: str
+) -> None:
+    store.add("cat", [shot(1, "a red one")], feature=unit(0), texts={"a red one": unit(2)})
+    store.remember(Request("key", "same"), Reply(201, b"{}"))
+    store.check()
+    store.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(CacheDamaged, match=reason), contextlib.closing(Store(tmp_path)) as damaged:
+        damaged.check()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_page_out_of_order_is_found_in_a_file_of_any_size(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    if large:
+        monkeypatch.setattr("indexer.database.LARGE_PAGES", 0)
+    store.add("cat", [shot(1)], feature=unit(0))
+    store.check()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master "
+            "WHERE name = 'shots_by_image') WHERE name = 'requests_by_age'"
+        )
+    connection.close()
+    with pytest.raises(CacheDamaged, match="pages"), contextlib.closing(Store(tmp_path)) as damaged:
+        damaged.check()
+
+
+def test_a_row_where_none_can_be_is_damage(store: Store, tmp_path: Path) -> None:
+    store.add("cat", [shot(1)], feature=unit(0))
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("INSERT INTO extras VALUES (2, x'00', NULL, NULL)")
+    connection.close()
+    with pytest.raises(CacheDamaged, match=str(tmp_path)):
+        store.add("cat", [shot(2)])
+    assert store.counts() == (1, 1)
 
 
 def test_numbers_that_are_not_finite_are_damage_even_where_they_were_written(store: Store) -> None:
@@ -151,9 +210,10 @@ def test_what_is_read_later_is_checked_then(
 
 
 def test_a_damaged_fit_is_no_fit(store: Store, tmp_path: Path) -> None:
-    store.set_fit("full", "{}", 3)
+    store.set_fit("full", "{}", 0)
+    assert store.fit("full") == ("{}", 0)
     with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.execute("UPDATE fits SET version = 4")
+        connection.execute("UPDATE fits SET json = '{ }'")
     connection.close()
     assert store.fit("full") is None
 
@@ -163,8 +223,8 @@ def test_an_idempotency_key_is_forgotten_after_a_day(
 ) -> None:
     request = Request("key", "fingerprint")
     store.remember(request, Reply(201, b"{}"))
-    now = time.time()
-    monkeypatch.setattr("indexer.reader.time.time", lambda: now + 25 * 3600)
+    later = clock.now() + 25 * 3600
+    monkeypatch.setattr(clock, "now", lambda: later)
     assert store.answer(request) is None
 
 

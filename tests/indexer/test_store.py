@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from indexer.errors import ClassFull, IdempotencyConflict, LabelConflict, UnknownVersion
+from indexer.errors import (
+    CacheDamaged,
+    ClassFull,
+    IdempotencyConflict,
+    LabelConflict,
+    UnknownVersion,
+)
 from indexer.reader import FILE
 from indexer.records import Cap, DerivedFile, Reply, Request, StoredShot
 from indexer.store import Store
@@ -206,6 +214,51 @@ def test_a_rollback_restores_everything_and_destroys_nothing(store: Store) -> No
     with pytest.raises(UnknownVersion, match="from 0 to 8, got 9"):
         store.rollback(9)
     assert store.version == 8
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE shots SET key = zeroblob(32)", "UPDATE texts SET feature = zeroblob(32)"],
+)
+def test_nothing_damaged_comes_back_into_force(
+    store: Store, tmp_path: Path, statement: str
+) -> None:
+    given, texts = shot(1, "a red one"), {"a red one": unit(2)}
+    taught = store.add("cat", [given], feature=unit(0), texts=texts)
+    store.forget(taught.placed[0].shot_id)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute(statement)
+    connection.close()
+    assert len(store.rows().shots.ids) == 0
+    with pytest.raises(CacheDamaged, match="not as it was written"):
+        store.rollback(1)
+    with pytest.raises(CacheDamaged, match="caption of shot"):
+        store.add("cat", [shot(2, "a red one")])
+    assert (store.version, store.counts()) == (2, (1, 0))
+
+
+def test_a_change_tells_its_own_version_whoever_else_writes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(Store(tmp_path)) as other:
+        count = Store._changing
+
+        @contextlib.contextmanager
+        def overtaken(*arguments: Any) -> Iterator[Any]:
+            with count(*arguments) as changing:
+                yield changing
+            if arguments[0] is store:
+                other.put_class(f"class {other.version}", None, unit(0))
+
+        monkeypatch.setattr(Store, "_changing", overtaken)
+        assert store.put_class("cat", None, unit(0)) == (True, 1)
+        added = store.add("cat", [shot(1)])
+        assert added.version == 3
+        assert store.relabel(added.placed[0].shot_id, "dog", feature=unit(1)) == 5
+        assert store.forget(added.placed[0].shot_id) == 7
+        assert store.rollback(3) == 9
+        assert store.delete_class("cat") == (1, 11)
+        assert store.version == 12
 
 
 def test_compacting_erases_what_was_forgotten(store: Store, tmp_path: Path) -> None:
