@@ -38,6 +38,7 @@ from indexer.records import (
     Page,
     Reply,
     Request,
+    Rows,
     ShotInfo,
     VersionInfo,
 )
@@ -85,6 +86,7 @@ class Cache:
         index: IndexKind = "auto",
         networks: Path | None = None,
         cap: Cap | None = None,
+        preloaded: Rows | None = None,
         create: bool = True,
     ) -> Cache:
         """Open the cache in the folder `path`, or begin one there.
@@ -99,6 +101,7 @@ class Cache:
             networks: a file of networks to answer with; those of the adapter that was published
                 last, if None, or untrained ones where none was.
             cap: the most keys of a class, and what becomes of further shots; None: no end.
+            preloaded: its rows, from `indexer.preloading`, where they are at hand.
             create: whether to begin a cache where there is none.
 
         Raises:
@@ -122,7 +125,8 @@ class Cache:
             store = Store(path)
             undo.callback(store.close)
             check_origin(store.origin, path, encoder, templates)
-            store.check()
+            if preloaded is None:
+                store.check()
             if method is not None and method != store.meta("method"):
                 store.set_meta("method", method)
             if store.meta("logit_scale") is None:
@@ -130,7 +134,7 @@ class Cache:
             chosen = stored_method(store)
             publications = Publications(Adapters(path), encoder, networks)
             adapter = publications.first()
-            live = Live(store, encoder, method=chosen, index=index, adapter=adapter)
+            live = Live(store, encoder, method=chosen, index=index, adapter=adapter, rows=preloaded)
             undo.pop_all()
         return cls(store, encoder, live, publications, cap)
 
@@ -252,6 +256,10 @@ class Cache:
     def answer(self, request: Request) -> Reply | None:
         """What was answered under an idempotency key. Raises IdempotencyConflict."""
         return self._store.answer(request)
+
+    def has_answer(self, key: str) -> bool:
+        """Whether an idempotency key has been answered. From any thread."""
+        return self._store.has_answer(key)
 
     def remember(self, request: Request, reply: Reply) -> None:
         """Keep an answer under its key; in one `group` with the change, for all or nothing."""

@@ -60,9 +60,16 @@ class Live:
     """
 
     def __init__(
-        self, store: Store, encoder: Encoder, *, method: Method, index: IndexKind, adapter: Adapter
+        self,
+        store: Store,
+        encoder: Encoder,
+        *,
+        method: Method,
+        index: IndexKind,
+        adapter: Adapter,
+        rows: Rows | None = None,
     ) -> None:
-        """Read the store. Raises IndexUnavailable."""
+        """Read the store, unless its `rows` are at hand. Raises IndexUnavailable, CacheDamaged."""
         self.method = method
         self.adapter = adapter
         self.fitted_version = 0
@@ -71,7 +78,7 @@ class Live:
         self._kind: IndexKind = index
         self._networks = self._on_device(adapter)
         self._current = False
-        rows = read_rows(store)
+        rows = rows or read_rows(store)
         self._memory = self._made(rows, self._networks)
         self._sound = True
         self.version = rows.version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from adapter.encoder import Encoder
+from indexer.records import Rows
 from service import __version__, errors, exposure, openapi
 from service.authentication import Authentication
 from service.engine import Engine
@@ -36,7 +38,9 @@ CORS: dict[str, Any] = {
 }
 
 
-def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, encoder: Encoder | None = None, rows: Future[Rows] | None = None
+) -> FastAPI:
     """The application, loading once its lifespan begins.
 
     `app.state.engine.started` tells when it can answer; until then calls get a 503.
@@ -44,9 +48,10 @@ def create_app(settings: Settings, encoder: Encoder | None = None) -> FastAPI:
     Args:
         settings: of the service.
         encoder: to use instead of the one that the settings name.
+        rows: of the cache, on their way; see `indexer.preloading`.
     """
     metrics = Metrics()
-    engine = Engine(settings, metrics, encoder)
+    engine = Engine(settings, metrics, encoder, rows)
     historian = Historian(settings.cache)
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ from adapter.keys import key_of_views
 from adapter.networks import AdapterFileError
 from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
-from indexer.records import Cap, Reply
+from indexer.records import Cap, Reply, Rows
 from service import logs
 from service.admission import Gate
 from service.answers import verdicts
@@ -66,6 +66,7 @@ class Engine:
         settings: of the service.
         metrics: where the work is counted.
         encoder: to use instead of the one that the settings name.
+        rows: of the cache, on their way.
 
     Attributes:
         gate: the bound on what is under way.
@@ -74,13 +75,18 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, encoder: Encoder | None = None
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        encoder: Encoder | None = None,
+        rows: concurrent.futures.Future[Rows] | None = None,
     ) -> None:
         self.settings = settings
         self.gate = Gate(settings.max_queue, settings.max_queue_bytes, settings.max_wait)
         self.pool = ThreadPoolExecutor(settings.decode_threads, "xmadapter-decode")
         self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._encoder = encoder
+        self._rows = rows
         self._cache: Cache | None = None
         self._preparation: Preparation | None = None
         self._seen_version = 0
@@ -154,7 +160,8 @@ class Engine:
         Raises:
             Problem: request-in-progress.
         """
-        if key in self._in_progress:
+        # Where it has been answered, any number may ask for the answer at once.
+        if key is not None and key in self._in_progress and not self.cache.has_answer(key):
             raise Problem(
                 "request-in-progress",
                 "a request with this idempotency key is under way: ask again for its answer",
@@ -232,6 +239,8 @@ class Engine:
         settings = self.settings
         try:
             encoder = self._encoder or encoder_of(settings)
+            # Taken, so that nobody holds them once they are in memory a second time.
+            rows, self._rows = self._rows, None
             cache = Cache.open(
                 settings.cache,
                 encoder,
@@ -240,7 +249,9 @@ class Engine:
                 index=settings.index,
                 networks=settings.networks,
                 cap=_cap(settings),
+                preloaded=None if rows is None else rows.result(),
             )
+            del rows
             limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
             size = encoder.preprocessing.size
             encoder.encode_images(torch.zeros(1, 3, *size, dtype=torch.uint8))

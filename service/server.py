@@ -86,11 +86,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, url: str) -> None:
+    from indexer.preloading import preloading
+
+    rows = preloading(settings.cache)
     import uvicorn
 
     from service.app import create_app
 
-    app = create_app(settings, encoder)
+    app = create_app(settings, encoder, rows)
     make_room(2 * settings.max_connections)
     server = uvicorn.Server(configuration(app, settings))
     engine: Engine = app.state.engine

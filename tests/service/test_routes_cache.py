@@ -153,6 +153,9 @@ def test_a_key_under_way_is_told_so(service: Service, monkeypatch: pytest.Monkey
         let_go.set()
         assert first.result().status_code == 201
     assert ask().content == first.result().content
+    with ThreadPoolExecutor(8) as pool:
+        again = [pool.submit(ask) for _ in range(24)]
+        assert {each.result().content for each in again} == {first.result().content}
 
 
 @pytest.mark.parametrize("relabel", [True, False])
