@@ -16,6 +16,7 @@ from benchmarks.torture.row import Clock
 from benchmarks.torture.vitals import Vitals
 from benchmarks.torture.wire import Reply
 from service.client import Client
+from tests.e2e.pixels import SlowEncoder
 from tests.service.serving import serving
 
 FLAT = [Vitals(second, 100.0, 10, 10) for second in range(60)]
@@ -23,8 +24,12 @@ GOOD = [Reply(200, 1.0)] * 95
 REFUSED = [Reply(503, 0.010, retry_after=True)] * 100
 
 
-def test_more_than_it_can_carry_is_refused_and_the_rest_answered(tmp_path: Path) -> None:
-    with serving(tmp_path, max_queue=8) as service, Client(service.url) as client:
+def test_more_than_it_can_carry_is_refused_and_the_rest_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overload, "CALLERS", 4)
+    slow = serving(tmp_path, encoder=SlowEncoder(0.02), max_batch=1, max_queue=8)
+    with slow as service, Client(service.url) as client:
         server = Server(client, os.getpid(), 0.0, service.url)
         overload._teach(server)
         rows = uvloop.run(overload._measure(server, 0.01))
