@@ -8,6 +8,7 @@ a damaged tree of pages leaves out is missed. They find accidents; they keep no 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from hashlib import blake2b
 
 SIZE = 16
@@ -24,6 +25,11 @@ def checksum(*fields: Field) -> bytes:
         found.update(b"%b%d:" % (kind, len(data)))
         found.update(data)
     return found.digest()
+
+
+def meta_checksum(meta: Mapping[str, str]) -> str:
+    """The checksum of a cache's facts about itself."""
+    return checksum(*(part for pair in sorted(meta.items()) for part in pair)).hex()
 
 
 def of_shot(position: int, class_id: int, slot: int, content: bytes) -> int:

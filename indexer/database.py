@@ -44,8 +44,16 @@ class Database:
     Raises, from every method: CacheDamaged, CacheBusy or CacheUnwritable instead of sqlite3's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        upgrade: Callable[[sqlite3.Connection, Path], None] = lambda connection, path: None,
+    ) -> None:
         """Open the file at `path`; read-only where the disk is.
+
+        Args:
+            path: of the file.
+            upgrade: brings one that an older program made up to date, where it can.
 
         Raises:
             CacheMissing: there is none.
@@ -62,7 +70,7 @@ class Database:
         with contextlib.ExitStack() as undo, translated(path):
             self._writer = _opened(path)
             undo.callback(self._writer.close)
-            self._check()
+            self._check(upgrade)
             self._reader = _opened(path)
             undo.pop_all()
 
@@ -180,7 +188,7 @@ class Database:
                 if found != "ok":
                     raise damaged(self.path, f"its pages are not in order{part}: {found}")
 
-    def _check(self) -> None:
+    def _check(self, upgrade: Callable[[sqlite3.Connection, Path], None]) -> None:
         """Tell a cache from an empty, foreign, older or newer file."""
         application = self._writer.execute("PRAGMA application_id").fetchone()[0]
         if application != APPLICATION_ID:
@@ -188,6 +196,7 @@ class Database:
                 f"{self.path} is not a cache: it is empty, was overwritten, or belongs to another "
                 "program. Restore it from a backup, or move it away to begin a new cache"
             )
+        upgrade(self._writer, self.path)
         schema = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if schema != SCHEMA_VERSION:
             raise CacheMismatch(

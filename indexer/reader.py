@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from indexer import clock, history
 from indexer.change import SLOT_BITS
-from indexer.checksums import checksum
+from indexer.checksums import checksum, meta_checksum
 from indexer.database import Database, damaged
 from indexer.errors import (
     CacheDamaged,
@@ -23,6 +23,7 @@ from indexer.errors import (
     UnknownClass,
     UnknownShot,
 )
+from indexer.migration import migrate
 from indexer.paging import cursor_position, page_of
 from indexer.records import (
     ClassInfo,
@@ -62,13 +63,13 @@ class Reader:
     """The reading half of `Store`. All methods may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the store in `folder`.
+        """Open the store in `folder`; one of an earlier program is brought up to date.
 
         Raises:
             CacheMissing, CacheDamaged, CacheMismatch: see indexer.errors.
         """
         self.folder = folder
-        self._database = Database(folder / FILE)
+        self._database = Database(folder / FILE, migrate)
         try:
             self.origin = self._read_origin()
         except BaseException:
@@ -351,11 +352,6 @@ def class_id(connection: sqlite3.Connection, label: str) -> int:
             WHERE s.until IS NULL"""
         raise UnknownClass(label, (row[0] for row in connection.execute(query)))
     return found
-
-
-def meta_checksum(meta: Mapping[str, str]) -> str:
-    """The checksum of a cache's facts about itself."""
-    return checksum(*(part for pair in sorted(meta.items()) for part in pair)).hex()
 
 
 def _shot_info(row: Any) -> ShotInfo:

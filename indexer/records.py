@@ -137,8 +137,8 @@ class VersionInfo:
     Attributes:
         version: that it made.
         created: when.
-        action: "create", "add", "relabel", "forget", "put_class", "delete_class", "rollback" or
-            "import".
+        action: "create", "add", "relabel", "forget", "put_class", "delete_class", "rollback", or
+            "migrate": an older program's cache, which had no history.
         subject: the label, shot id or version that it was about.
         caller: name of the API key that asked for it; None without keys.
         classes, shots: how many there were then.

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from indexer import clock, history
 from indexer.change import Change, insert_version
-from indexer.checksums import checksum, packed
+from indexer.checksums import checksum, meta_checksum, packed
 from indexer.database import Database
 from indexer.errors import UnknownShot
 from indexer.placing import Placing
-from indexer.reader import FILE, Reader, class_id, find_class, meta_checksum
+from indexer.reader import FILE, Reader, class_id, find_class
 from indexer.records import (
     Cap,
     DerivedFile,
