@@ -34,6 +34,10 @@ _NAMED = re.compile(
 )
 
 
+# Few lines hold any of these, and to look for one costs little.
+_SUSPECT = re.compile(rf"xma_|key|{_SECRET}", re.IGNORECASE | re.ASCII)
+
+
 def masked(value: object) -> object:
     """`value` without the secrets in it."""
     if isinstance(value, bool | int | float | None):
@@ -42,7 +46,10 @@ def masked(value: object) -> object:
         return {name: _masked_field(str(name), part) for name, part in value.items()}
     if isinstance(value, list | tuple | set):
         return [masked(part) for part in value]
-    return _NAMED.sub(rf"\g<name>{MASK}", _API_KEY.sub(f"xma_{MASK}", str(value)))
+    text = str(value)
+    if not _SUSPECT.search(text):
+        return text
+    return _NAMED.sub(rf"\g<name>{MASK}", _API_KEY.sub(f"xma_{MASK}", text))
 
 
 def configure(form: Literal["text", "json"], stream: TextIO | None = None) -> None:

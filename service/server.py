@@ -138,10 +138,12 @@ def settle_memory() -> None:
     """Have the garbage collector look no more at what is there for good.
 
     Else each full collection holds up every thread for as long as it takes to look at the million
-    objects that torch and the model consist of: a third of a second.
+    objects that torch and the model consist of: a third of a second. Those of the requests that
+    wait take a tenth, so full collections are made rare too.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(5_000, 5, 100)
 
 
 def make_room(descriptors: int) -> None:

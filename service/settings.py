@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     max_batch: int = Field(64, ge=1, description="Most images encoded together.")
     max_queue: int = Field(512, ge=1, description="Most requests under way; more get a 503.")
     max_wait: float = Field(
-        2.0,
+        1.0,
         gt=0,
         allow_inf_nan=False,
         description="Seconds that a request may be expected to wait for those before it; "
