@@ -39,7 +39,7 @@ from indexer.records import (
     ShotInfo,
     VersionInfo,
 )
-from indexer.state import Source, prompts_of, read_delta, read_rows
+from indexer.state import OF_REQUEST, Source, prompts_of, read_delta, read_rows
 
 FILE = "cache.sqlite3"
 MOST_NUMBERS = 2**SLOT_BITS - 1
@@ -117,10 +117,12 @@ class Reader:
         """
         self._database.check_pages()
         with self._database.reading() as connection:
-            # By a damaged key, or a damaged time, an answer would not be found.
-            answers = "SELECT key, fingerprint, status, body, created, checksum FROM requests"
-            for *fields, expected in connection.execute(answers):
-                if checksum(*fields) != expected:
+            # By a damaged key, or a damaged time, an answer would not be found. And a log that was
+            # cut short may have taken back the change, and not the answer that tells of it.
+            last = self.version
+            answers = f"SELECT {OF_REQUEST} FROM requests"
+            for *fields, version, expected in connection.execute(answers):
+                if checksum(*fields, version) != expected or version > last:
                     raise self._damaged("an answer under an idempotency key is not as written")
             # SQLite goes on from these numbers, whatever they are.
             wrong = "typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND ?"
@@ -272,20 +274,20 @@ class Reader:
             IdempotencyConflict: it came before with another request.
             CacheDamaged: the answer is not as it was written.
         """
-        query = """SELECT fingerprint, status, body, created, checksum FROM requests
-            WHERE key = ? AND created > ?"""
+        query = f"SELECT {OF_REQUEST} FROM requests WHERE key = ? AND created > ?"
         with self._database.reading() as connection:
             row = connection.execute(query, (request.key, clock.now() - request.kept)).fetchone()
         if row is None:
             return None
-        if checksum(request.key, *row[:4]) != row[4]:
+        _, fingerprint, status, body, *_, expected = row
+        if checksum(*row[:-1]) != expected:
             raise self._damaged(f"the answer under the idempotency key {request.key!r}")
-        if row[0] != request.fingerprint:
+        if fingerprint != request.fingerprint:
             raise IdempotencyConflict(
                 "the idempotency key came before with another request: expected the same request "
                 "again, or a new key"
             )
-        return Reply(row[1], row[2])
+        return Reply(status, body)
 
     def has_answer(self, key: str) -> bool:
         """Whether an answer is kept under this idempotency key, to whatever was asked."""

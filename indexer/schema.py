@@ -108,6 +108,7 @@ CREATE TABLE requests (
     status INTEGER NOT NULL,
     body BLOB NOT NULL,
     created REAL NOT NULL,
+    version INTEGER NOT NULL,
     checksum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_age ON requests (created);

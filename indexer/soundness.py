@@ -17,7 +17,7 @@ from indexer.checksums import checksum, of_class, of_shot, packed
 from indexer.errors import CacheDamaged, LabelError
 from indexer.history import version_info
 from indexer.labels import validate_label
-from indexer.state import Source, content_of, prompts_of
+from indexer.state import OF_REQUEST, Source, content_of, prompts_of
 
 MOST = 100
 """Complaints of one check that are kept; the others are counted."""
@@ -153,8 +153,7 @@ def fits(source: Source, finding: Finding) -> None:
 
 def requests(source: Source, finding: Finding) -> None:
     """The answers that are kept under idempotency keys."""
-    query = "SELECT key, fingerprint, status, body, created, checksum FROM requests"
-    for *fields, expected in source.connection.execute(query):
+    for *fields, expected in source.connection.execute(f"SELECT {OF_REQUEST} FROM requests"):
         finding.count += 1
         if checksum(*fields) != expected:
             finding.complain(f"the answer under the key {fields[0]!r} is not as it was written")

@@ -26,6 +26,7 @@ _TOUCHED = """WITH touched AS (
     SELECT slot FROM placements WHERE since > :after
     UNION SELECT slot FROM placements WHERE until > :after)"""
 OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
+OF_REQUEST = "key, fingerprint, status, body, created, version, checksum"
 _THEN = "since <= :after AND (until IS NULL OR until > :after)"
 
 

@@ -214,11 +214,18 @@ class Store(Reader):
     def remember(self, request: Request, reply: Reply) -> None:
         """Keep an answer under its idempotency key; in a `group`, together with its change."""
         now = clock.now()
-        fields = (request.key, request.fingerprint, reply.status, reply.body, now)
         with self._database.writing() as connection:
+            fields = (
+                request.key,
+                request.fingerprint,
+                reply.status,
+                reply.body,
+                now,
+                self.version,
+            )
             connection.execute("DELETE FROM requests WHERE created <= ?", (now - request.kept,))
             connection.execute(
-                "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*fields, checksum(*fields)),
             )
 

@@ -183,6 +183,8 @@ class Account:
                     self.tally.wrong("lost", f"{image} is {cache.find(image)}, not {shot_id}")
 
     def _changes_something(self, change: Change, version: int) -> bool:
+        if version > self.version:
+            return True
         state = self._past.get(version)
         return state is not None and _after(change, state, self._past) != state
 

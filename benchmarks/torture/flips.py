@@ -79,13 +79,13 @@ class Found:
 def run(effort: float, folder: Path) -> Sequence[Row]:
     """Flip and cut; a row for each kind of file and of damage."""
     with in_memory(folder) as place:
-        samples = list(_samples(place))
+        drawn = list(samples(place))
         return [
             row
             for name in (MAIN, LOG, MAP)
             for row in (
-                _row("random bytes flipped", name, samples, round(FLIPS * effort), flip, place),
-                _row("cut off", name, samples, round(CUTS * effort), cut, place),
+                _row("random bytes flipped", name, drawn, round(FLIPS * effort), flip, place),
+                _row("cut off", name, drawn, round(CUTS * effort), cut, place),
             )
         ]
 
@@ -100,7 +100,7 @@ def in_memory(folder: Path) -> Iterator[Path]:
         yield Path(made)
 
 
-def _samples(place: Path) -> Iterator[Sample]:
+def samples(place: Path) -> Iterator[Sample]:
     """Caches whose changes are in the log, in the main file, in both, or some here, some there."""
     lesson = Lesson.begin(place / "taught")
     first = lesson.folder

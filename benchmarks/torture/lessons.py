@@ -137,7 +137,7 @@ def shot(seed: int, caption: str | None = None) -> NewShot:
     numbers = np.random.default_rng(seed)
     views = torch.tensor(numbers.normal(size=(2, ENCODER.width)), dtype=torch.float32)
     image = hashlib.sha256(str(seed).encode()).hexdigest()
-    thumbnail = None if seed % 2 else numbers.bytes(60 + seed % 50)
+    thumbnail = None if seed % 2 else b"RIFF" + numbers.bytes(60 + seed % 50)
     return NewShot(views.mean(0), image, caption, thumbnail, views)
 
 

@@ -144,7 +144,7 @@ def _spoilt_tails(log: Log, effort: float, place: Path) -> Row:
     for number in range(max(1, round(TAILS * effort))):
         chosen = random.Random(number)
         synced = chosen.choice(log.lengths[:-1])
-        content, sound = _spoilt(log.content, synced, chosen)
+        content, sound = spoilt(log.content, synced, chosen)
         files = replace(log.files, log=content, map=None)
         _ask(found, f"tail {number}", files, expected[log.last_whole(sound)], log, place)
     goal = f"{found.done:,} with frames zeroed, swapped or torn behind a sync: no more is gone"
@@ -168,7 +168,7 @@ def _folded(effort: float, place: Path) -> Row:
     return found.row("copies while the log is folded", goal, clock)
 
 
-def _spoilt(content: bytes, synced: int, chosen: random.Random) -> tuple[bytes, int]:
+def spoilt(content: bytes, synced: int, chosen: random.Random) -> tuple[bytes, int]:
     """A log of which what was written after a sync did not all arrive; how much of it is sound."""
     frames = [content[at : at + FRAME] for at in range(max(synced, HEADER), len(content), FRAME)]
     whole = list(frames)

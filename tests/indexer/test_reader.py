@@ -125,6 +125,7 @@ SHOTS_ROOT = "(SELECT rootpage FROM sqlite_master WHERE name = 'shots')"
     [
         ("UPDATE requests SET key = 'kez'", "idempotency key"),
         ("UPDATE requests SET created = created - 86400", "idempotency key"),
+        ("DELETE FROM versions WHERE version = 1", "idempotency key"),
         ("UPDATE sqlite_sequence SET seq = 1 << 40 WHERE name = 'shots'", "next numbers"),
         ("UPDATE sqlite_sequence SET seq = 'many' WHERE name = 'texts'", "next numbers"),
         (f"UPDATE sqlite_master SET rootpage = {SHOTS_ROOT} WHERE name = 'extras'", "pages"),
