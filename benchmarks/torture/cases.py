@@ -17,6 +17,7 @@ Run = Callable[[float, Path], Sequence[Row]]
 CASES: tuple[str, ...] = (
     "images",
     "contract",
+    "model",
     "kills",
     "torn",
     "flips",

@@ -99,9 +99,13 @@ def unit(rows: Array) -> Array:
 
 
 def reference_terms(
-    support: SupportSet, networks: Networks, fit: Fit, features: torch.Tensor
+    support: SupportSet,
+    networks: Networks,
+    fit: Fit,
+    features: torch.Tensor,
+    fitted: SupportSet | None = None,
 ) -> dict[str, Array]:
-    """Term name to (B, C)."""
+    """Term name to (B, C); the covariance is of `fitted`, or else of the same shots."""
     f, names = doubles(features), doubles(support.classifier)
     counts = [support.targets.tolist().count(c) for c in range(support.class_count)]
     zero_shot = support.logit_scale * f @ names.T
@@ -111,7 +115,8 @@ def reference_terms(
         terms["zero_shot"] = (zero_shot - zero_shot.mean(1, keepdims=True)) * weights
         offsets = np.array([fit.offsets.get(label, 0.0) for label in support.labels])
         terms["class_offset"] = np.repeat(offsets[None], len(f), 0)
-        terms["gaussian"] = _gaussian(support, networks, fit, f, counts)
+        precision = reference_precision(fitted or support, networks, fit)
+        terms["gaussian"] = _gaussian(support, precision, fit, f, counts)
     image, text = reference_evidence(support, networks, fit, features)
     for query in range(len(f)):
         total = fit.image_weight + fit.text_weight
@@ -134,7 +139,7 @@ def reference_evidence(
     """(B, C) each: of the image cache, and of the text cache."""
     f, targets = doubles(features), support.targets.tolist()
     counts = [targets.count(c) for c in range(support.class_count)]
-    mean = len(targets) / sum(count > 0 for count in counts)
+    mean = len(targets) / max(1, sum(count > 0 for count in counts))
     keys = reference_keys(support, networks.learned)
     meta, img2txt = (
         doubles(net.projection.weight) for net in (networks.meta_net, networks.img2txt_net)
@@ -151,24 +156,43 @@ def reference_evidence(
     return image, text
 
 
+def reference_precision(support: SupportSet, networks: Networks, fit: Fit) -> Array:
+    """(D, D): of the Gaussian term; zero where that is off."""
+    keys, targets = doubles(support.keys), support.targets.tolist()
+    width = keys.shape[1]
+    if fit.gaussian_weight == 0 or not targets:
+        return np.zeros((width, width))
+    if not fit.gaussian_ridges:
+        return np.eye(width) / _spread(keys, targets)
+    precision = _precision(keys, targets, fit.gaussian_ridges)
+    whitening = networks.learned.whitening
+    if whitening is None or not fit.whitened_ridges:
+        return precision
+    root = doubles(whitening)
+    found: Array = precision + root @ _precision(keys @ root, targets, fit.whitened_ridges) @ root.T
+    return found
+
+
 def _gaussian(
-    support: SupportSet, networks: Networks, fit: Fit, f: Array, counts: list[int]
+    support: SupportSet, precision: Array, fit: Fit, f: Array, counts: list[int]
 ) -> Array:
     keys, targets = doubles(support.keys), support.targets.tolist()
     found = np.zeros((len(f), len(counts)))
-    if fit.gaussian_weight == 0:
+    if not precision.any():
         return found
-    assert networks.learned.whitening is not None
-    whitening = doubles(networks.learned.whitening)
-    precision = _precision(keys, targets, fit.gaussian_ridges)
-    inner = _precision(keys @ whitening, targets, fit.whitened_ridges)
-    precision = precision + whitening @ inner @ whitening.T
     for c, count in enumerate(counts):
         if count:
             away = f - keys[np.array(targets) == c].mean(0)
             half = 0.5 * np.einsum("bd,de,be->b", away, precision, away)
             found[:, c] = fit.gaussian_weight * (fit.gaussian_origin - half)
     return found
+
+
+def _spread(keys: Array, targets: list[int]) -> float:
+    """Standard deviation of the cosines between classes; at least that of random directions."""
+    classes, floor = np.array(targets), 1 / math.sqrt(keys.shape[1])
+    cosines = (keys @ keys.T)[classes[:, None] != classes[None]]
+    return max(float(cosines.std()), floor) if len(cosines) else floor
 
 
 def _precision(keys: Array, targets: list[int], weights: list[float]) -> Array:
