@@ -22,6 +22,7 @@ from service.keyring import Keyring
 from service.limits import Limits
 from service.metrics import Metrics, Watched
 from service.middleware import REQUEST_ID_HEADER, Admission, Around
+from service.refusals import Refusals
 from service.routes import ROUTERS
 from service.settings import Settings
 
@@ -72,6 +73,8 @@ def create_app(
     app.state.engine = engine
     app.state.historian = historian
     app.state.metrics = metrics
+    # A page of another site could not read an answer that is not the application's.
+    app.state.refusals = None if settings.cors_origins else Refusals(engine.gate, metrics)
     app.state.calls = [call for router in ROUTERS for call in router.routes]
     for router in ROUTERS:
         app.include_router(router)

@@ -19,6 +19,8 @@ from service.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
 CALLER_GONE = 499
+# They never wait for the device.
+QUEUELESS = ("GET", "HEAD", "OPTIONS")
 # In the scope's state: whether a part of the body has not come yet.
 UNREAD = "unread"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
@@ -42,7 +44,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["type"] != "http" or scope["method"] in QUEUELESS:
             await self._app(scope, receive, send)
         elif self._gate.full:
             refusal = self._gate.refusal().response(scope["state"]["request_id"])

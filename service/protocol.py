@@ -12,16 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service import logs
 from service.errors import Problem, busy
-from service.headers import secured
 from service.middleware import UNREAD
+from service.refusals import Refusals, as_bytes
 from service.settings import Settings
 
 KEEP_ALIVE_SECONDS = 20
@@ -40,6 +36,7 @@ class Limits:
         head_seconds: in which a request's line and headers must have come.
         head_bytes: most of a request's line and headers.
         answer_seconds: in which a caller must take what was written.
+        refusals: of requests while the queue is full; None leaves them to the application.
         waited_for: connections that the service waits for, the longest waited for first.
     """
 
@@ -47,16 +44,18 @@ class Limits:
     head_seconds: float
     head_bytes: int
     answer_seconds: float
+    refusals: Refusals | None = None
     waited_for: dict[BoundedProtocol, None] = field(default_factory=dict)
 
 
-def protocol(settings: Settings) -> type[BoundedProtocol]:
+def protocol(settings: Settings, refusals: Refusals | None = None) -> type[BoundedProtocol]:
     """The protocol of one server."""
     limits = Limits(
         connections=settings.max_connections,
         head_seconds=settings.header_timeout,
         head_bytes=settings.max_header_bytes,
         answer_seconds=settings.request_timeout,
+        refusals=refusals,
     )
     return type("Protocol", (BoundedProtocol,), {"limits": limits})
 
@@ -95,6 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_count = 0
         self._discarded: int | None = None
         self._refusal: Problem | None = None
+        self._turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller has come; somebody else makes room if it must."""
@@ -124,7 +124,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing() or self._discarded is not None:
             return
-        if self._in_head and self._received > self.limits.head_bytes:
+        if self._turned_away:
+            self._turn_away(close=True)
+        elif self._in_head and self._received > self.limits.head_bytes:
             self._refuse(self._head_too_large())
         elif self._timer is None and self._idle:
             # Line breaks before a request have ended uvicorn's own wait for one.
@@ -153,6 +155,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete."""
         self._in_head = False
+        refusals = self.limits.refusals
+        if refusals and self._idle and refusals.due(self.parser.get_method()):
+            self._turned_away = True
+            return
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
             raise _Refused
@@ -163,8 +169,16 @@ class BoundedProtocol(HttpToolsProtocol):
             # For the body, whose time is the application's to measure.
             self._wait()
 
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if not self._turned_away:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is complete."""
+        if self._turned_away:
+            self._turn_away(close=not self.parser.should_keep_alive())
+            return
         super().on_message_complete()
         if not self._idle:
             self._wait_no_more()
@@ -276,15 +290,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._write(problem)
         self.end(unread=True)
 
+    def _turn_away(self, *, close: bool) -> None:
+        """Refuse a request since the queue is full; where all of it came, it may be followed."""
+        self._turned_away = False
+        if self.limits.refusals is None or self._discarded is not None:
+            return
+        common = self.server_state.default_headers
+        method = self.parser.get_method()
+        self.transport.write(self.limits.refusals.answer(method, self.headers, common, close=close))
+        if close:
+            self.end(unread=True)
+        else:
+            self._wait(self.timeout_keep_alive, self._head_is_late)
+
     def _write(self, problem: Problem) -> None:
         request_id = uuid.uuid4().hex
-        answer = problem.response(request_id)
-        headers = [*self.server_state.default_headers, *secured("", answer.raw_headers)]
-        headers.append((b"connection", b"close"))
-        lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        self.transport.write(
-            STATUS_LINE[problem.status] + b"".join(lines) + b"\r\n" + bytes(answer.body)
-        )
+        common = self.server_state.default_headers
+        self.transport.write(as_bytes(problem, common, request_id, close=True))
         logs.event("refused", kind=problem.kind, status=problem.status, request_id=request_id)
 
     def _room_made(self) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from adapter.encoder import Encoder
     from service.engine import Engine
+    from service.refusals import Refusals
 
 BACKLOG = 2048
 # Of the cache, the model, the log.
@@ -95,7 +96,7 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
 
     app = create_app(settings, encoder, rows)
     make_room(2 * settings.max_connections)
-    server = uvicorn.Server(configuration(app, settings))
+    server = uvicorn.Server(configuration(app, settings, app.state.refusals))
     engine: Engine = app.state.engine
 
     def started(outcome: Future[None]) -> None:
@@ -115,15 +116,15 @@ def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, u
         _raise_failure(engine.started.exception())
 
 
-def configuration(app: ASGIApp, settings: Settings) -> Config:
-    """How uvicorn is to serve `app`."""
+def configuration(app: ASGIApp, settings: Settings, refusals: Refusals | None = None) -> Config:
+    """How uvicorn is to serve `app`; `refusals` are of requests that find the queue full."""
     from uvicorn import Config
 
     from service.protocol import KEEP_ALIVE_SECONDS, protocol
 
     return Config(
         app,
-        http=protocol(settings),
+        http=protocol(settings, refusals),
         ws="none",
         log_config=None,
         access_log=False,

@@ -108,7 +108,7 @@ def serving(
     app = create_app(made, encoder or PixelEncoder())
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(configuration(app, made))
+        server = uvicorn.Server(configuration(app, made, app.state.refusals))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

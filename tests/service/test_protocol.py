@@ -18,9 +18,11 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from service import protocol
+from service.admission import Gate
 from service.metrics import Metrics
 from service.middleware import Around
 from service.protocol import BoundedProtocol
+from service.refusals import Refusals
 from service.server import configuration, listen
 from service.settings import Settings
 
@@ -93,11 +95,13 @@ Connect = Callable[[], Line]
 
 
 @contextmanager
-def serving(folder: Path, **given: Any) -> Iterator[Connect]:
-    app = Around(echo, Metrics())
+def serving(folder: Path, gate: Gate | None = None, **given: Any) -> Iterator[Connect]:
+    metrics = Metrics()
+    app = Around(echo, metrics)
+    refusals = None if gate is None else Refusals(gate, metrics)
     lines: list[Line] = []
     with listen("127.0.0.1", 0) as listener:
-        config = configuration(app, Settings(cache=folder, **given))
+        config = configuration(app, Settings(cache=folder, **given), refusals)
         config.lifespan = "off"
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -337,3 +341,37 @@ def test_where_all_are_at_work_a_newcomer_is_told_to_come_back(tmp_path: Path) -
         assert working.head().startswith("HTTP/1.1 200")
         refused(newcomer, 503, "overloaded")
         assert working.head().startswith("HTTP/1.1 200")
+
+
+ADD = b"POST / HTTP/1.1\r\nX-Request-ID: mine\r\nContent-Length: 3\r\n\r\n"
+
+
+def test_while_the_queue_is_full_requests_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    gate = Gate(1, 100)
+    with serving(tmp_path, gate) as connect:
+        line = connect()
+        assert line.ask(ADD + b"abc").startswith("HTTP/1.1 200")
+        gate.join(1)
+        for _ in range(2):
+            head = line.ask(ADD + b"abc")
+            assert head.startswith("HTTP/1.1 503")
+            assert "\r\nretry-after: 1\r\n" in head
+            assert "\r\nx-request-id: mine\r\n" in head
+            assert "\r\nconnection: " not in head
+            assert json.loads(line.body)["type"] == "urn:xmadapter:problem:overloaded"
+            assert line.ask(OK).startswith("HTTP/1.1 200")
+        gate.quit(1, worked=False)
+        assert line.ask(ADD + b"abc").startswith("HTTP/1.1 200")
+        assert json.loads(line.body)["body"] == 3
+
+
+@pytest.mark.parametrize("began", [ADD, ADD + b"ab", ADD.replace(b"1.1", b"1.0") + b"abc"])
+def test_what_has_not_come_of_a_refused_request_ends_the_connection(
+    tmp_path: Path, began: bytes
+) -> None:
+    gate = Gate(1, 100)
+    gate.join(1)
+    with serving(tmp_path, gate) as connect:
+        line = connect()
+        line.send(began)
+        assert "retry-after: 1" in refused(line, 503, "overloaded")
