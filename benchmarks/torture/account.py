@@ -7,7 +7,9 @@ one that was not may be there, wholly; and all together must come to what the ca
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from typing import Any
 
 from indexer.adapters import Adapters
 from indexer.cache import Cache
-from indexer.records import Request, VersionInfo
+from indexer.records import ClassInfo, Request, ShotInfo, VersionInfo
+from indexer.store import Store
 
 ALL = 10**6
 REMEMBERED = 300
@@ -44,6 +47,7 @@ class Unit:
         ids: of the shots of each add, where they were acknowledged.
         adapter: the number of the one that was written.
         writes_adapter: whether one was to be.
+        copy: the folder that a copy of the cache was to be imported into.
     """
 
     changes: Sequence[Change]
@@ -52,6 +56,7 @@ class Unit:
     ids: Sequence[Sequence[str]] = ()
     adapter: int | None = None
     writes_adapter: bool = False
+    copy: Path | None = None
 
 
 @dataclass
@@ -89,6 +94,7 @@ def units_of(notes: Iterable[Path]) -> list[Unit]:
                 continue
             if "begun" in facts:
                 unit = Unit(facts["do"], facts.get("key"), writes_adapter="adapter" in facts)
+                unit.copy = Path(facts["copy"]) if "copy" in facts else None
                 found[facts["begun"]] = unit
             elif "passed" in facts:
                 found.pop(facts["passed"], None)
@@ -173,6 +179,8 @@ class Account:
                     self.tally.wrong("lost", f"{change} of version {unit.version}")
         if unit.key is not None:
             self._settle_answer(cache, unit.key, unit.version is not None, bool(present))
+        if unit.copy is not None:
+            self._settle_copy(unit.copy, unit.version)
         adds = [change for change in unit.changes if change["kind"] == "add"]
         for change, ids in zip(adds, unit.ids, strict=False):
             for (image, _), shot_id in zip(change["images"], ids, strict=True):
@@ -195,6 +203,19 @@ class Account:
             kind = "lost" if acknowledged else "half_done"
             self.tally.wrong(kind, f"answer {body!r} under the key {key!r}")
 
+    def _settle_copy(self, folder: Path, acknowledged: int | None) -> None:
+        """An imported cache is whole, or is not there; then its folder goes."""
+        if not folder.exists():
+            self.tally.wrong("lost", f"{folder}", int(acknowledged is not None))
+            return
+        with contextlib.closing(Store(folder)) as store:
+            store.check()
+            version = store.rows().version
+            found = _state_of(store.shots(None, ALL, None).items, store.classes(ALL, None).items)
+        if found != self._past.get(version) or acknowledged not in (None, version):
+            self.tally.wrong("half_done", f"{folder} at version {version}")
+        shutil.rmtree(folder)
+
     def _compare(self, cache: Cache) -> None:
         """What is there, with what must be."""
         shots, classes = cache.shots(None, ALL).items, cache.classes(ALL).items
@@ -202,10 +223,7 @@ class Account:
         twice = sum(counted.values()) - len(counted)
         self.tally.wrong("doubled", f"{twice} shots of version {self.version}", twice)
         expected = self._past[self.version]
-        found = State(
-            {each.sha256: (each.label, each.caption) for each in shots},
-            {each.label: each.prompts for each in classes},
-        )
+        found = _state_of(shots, classes)
         for name in ("shots", "classes"):
             here, there = getattr(expected, name), getattr(found, name)
             lost = sum(there.get(key, "none") != value for key, value in here.items())
@@ -227,6 +245,13 @@ class Account:
         if serving != self._adapter and not (may_be_next and serving == (self._adapter or 0) + 1):
             self.tally.wrong("lost", f"adapter {self._adapter}: {serving} serves")
         self._adapter = serving
+
+
+def _state_of(shots: Iterable[ShotInfo], classes: Iterable[ClassInfo]) -> State:
+    return State(
+        {each.sha256: (each.label, each.caption) for each in shots},
+        {each.label: each.prompts for each in classes},
+    )
 
 
 def _before_erased(units: Sequence[Unit], oldest: int) -> dict[int, Change]:

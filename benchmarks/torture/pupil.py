@@ -26,6 +26,7 @@ from indexer.cache import Cache, NewShot
 from indexer.errors import CacheBusy, LabelConflict, UnknownClass, UnknownShot, UnknownVersion
 from indexer.records import Reply, Request
 from indexer.store import Store
+from indexer.transfer import export_cache, import_cache
 
 LABELS = [f"class {number}" for number in range(6)]
 MOST = 16
@@ -95,7 +96,7 @@ class Pupil:
         kinds = [self.add] * 6 + [self.relabel] * 3 + [self.forget] * 2 + [self.put_class] * 2
         kinds += [self.delete_class, self.roll_back, self.group, self.group, self.answer]
         if alone and self.chosen.random() < 0.05:
-            kinds = [self.compact, self.write_adapter]
+            kinds = [self.compact, self.write_adapter, self.carry]
         self.count += 1
         tag = f"{self.name} {self.count}"
         try:
@@ -181,6 +182,17 @@ class Pupil:
         networks = Networks.initial(ENCODER.width)
         record = Adapters(self.cache.path).write(networks, replace(RECORD, reason=tag))
         self.note(done=tag, version=self.cache.catch_up(), adapter=record.number)
+
+    def carry(self, tag: str) -> None:
+        """The cache, by an archive, into another folder."""
+        archive, copy = (self.cache.path.with_name(f"{name} {tag}") for name in ("archive", "copy"))
+        self.note(begun=tag, do=[], copy=str(copy))
+        with archive.open("w+b") as file:
+            export_cache(self.cache.path, file)
+            file.seek(0)
+            version = import_cache(file, copy).version
+        self.note(done=tag, version=version)
+        archive.unlink()
 
     def _some(self) -> tuple[str, str]:
         """Image and id of any shot. Raises UnknownShot where there is none."""

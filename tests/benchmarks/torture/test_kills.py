@@ -21,10 +21,10 @@ from indexer.records import Reply, Request
 
 
 def test_a_few_kills_reach_their_goals(tmp_path: Path) -> None:
-    rows = kills.run(0.008, tmp_path)
+    rows = kills.run(0.005, tmp_path)
     for row in rows:
         assert row.reached, row.line()
-    assert rows[0].figure.startswith("8 kills")
+    assert rows[0].figure.startswith("5 kills")
 
 
 class Lesson:
@@ -127,6 +127,22 @@ def test_half_of_a_group_is_half_done(
     tally = settled(tmp_path / "before", cut_off(lesson.notes, "last"))
     assert tally.half_done > 0
     assert tally.lost == 0
+
+
+def test_a_copy_is_whole_or_not_there(lesson: Lesson) -> None:
+    lesson.pupil.carry("carried")
+    lesson.pupil.add("one more")
+    copy = lesson.folder.with_name("copy carried")
+    lesson.end()
+    units = units_of([lesson.notes])
+    kept = copy.with_name("kept")
+    shutil.copytree(copy, kept)
+    assert settled(lesson.folder, units).notes == []
+    assert settled(lesson.folder, units).lost == sum(unit.copy is not None for unit in units)
+    with Cache.open(kept, ENCODER) as cache:
+        cache.put_class("class 9")
+    kept.rename(copy)
+    assert settled(lesson.folder, units).half_done == 1
 
 
 def test_a_line_that_was_not_written_whole_is_none(tmp_path: Path) -> None:
