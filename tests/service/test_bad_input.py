@@ -243,7 +243,7 @@ def test_other_content_types_are_refused(taught: Service, path: str, header: str
         (b"", 400, "malformed"),
         (b"{", 400, "malformed"),
         (b"\xff\xfe", 400, "malformed"),
-        (b"[" * 10_000, 400, "malformed"),
+        (b"[" * 900, 400, "malformed"),
         (b"[]", 422, "invalid"),
         (b'"image"', 422, "invalid"),
         (b'{"picture": "a"}', 422, "invalid"),

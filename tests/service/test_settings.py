@@ -58,7 +58,7 @@ def test_origins_have_commas_between_them_in_the_environment(
     assert load_settings().cors_origins == ["https://a.example", "http://localhost:3000"]
     for wrong in ("example.org", "https://example.org/", "https://a.example,,"):
         monkeypatch.setenv("XMADAPTER_CORS_ORIGINS", wrong)
-        with pytest.raises(SettingsError, match="expected an origin like https://example.org"):
+        with pytest.raises(SettingsError, match=r"expected an origin like https://example\.org"):
             load_settings()
 
 
