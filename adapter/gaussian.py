@@ -43,8 +43,7 @@ class Spectrum:
     @property
     def degenerate(self) -> bool:
         """Whether no class has two different shots, so that there is no scatter."""
-        # Unit vectors in float32: sums of squares below this are rounding.
-        return float(self.eigenvalues.sum()) < 1e-9 * max(self.samples, 1)
+        return _is_rounding(float(self.eigenvalues.sum()), self.samples)
 
     def inverse(self, ridge: float) -> Tensor:
         """(D,): diagonal of (scatter + ridge * tr(scatter)/D * I)^-1 in this basis."""
@@ -60,6 +59,12 @@ class Spectrum:
         inverses = torch.stack([self.inverse(ridge) for ridge in RIDGES])
         mixed = self.samples * (inverses.new_tensor(weights) @ inverses)
         return (self.basis * mixed) @ self.basis.T
+
+
+def has_scatter(support: SupportSet) -> bool:
+    """Whether a class has two different shots; without, there is no covariance but the identity."""
+    residuals = support.keys - support.means[support.targets]
+    return not _is_rounding(float(residuals.square().sum()), len(residuals))
 
 
 def whitened(support: SupportSet, whitening: Tensor) -> SupportSet:
@@ -183,3 +188,8 @@ def leave_one_out(
         distances.scatter_(1, own[:, None], ((count / others).square() * left_out)[:, None])
         torch.mul(distances, 0.5 * (spectrum.samples - 1), out=found[step])
     return found
+
+
+def _is_rounding(squares: float, samples: int) -> bool:
+    # Unit vectors in float32: sums of squares below this are rounding.
+    return squares < 1e-9 * max(samples, 1)

@@ -12,6 +12,7 @@ import torch
 
 from adapter.fit import Fit, Method
 from adapter.fitting import fit
+from adapter.gaussian import has_scatter
 from adapter.head import Head
 from adapter.networks import Networks
 from adapter.support import SupportSet
@@ -55,8 +56,15 @@ class CacheSnapshot:
         with torch.no_grad():
             return self.head(fit(self.support, self.networks, self.method))
 
+    def suits(self, numbers: Fit) -> bool:
+        """Whether these numbers, fitted to other shots, can be used for the shots here.
+
+        Those of a covariance cannot where there is none: its inverse would be infinite.
+        """
+        return not numbers.gaussian_ridges or has_scatter(self.support)
+
     def head(self, numbers: Fit) -> Fitted:
-        """A head with numbers that there are already."""
+        """A head with numbers that there are already, and that suit the shots."""
         head = Head.build(self.support, numbers, self.networks.learned.whitening)
         return Fitted(head, self.version, self.networks)
 

@@ -178,10 +178,10 @@ class Live:
         self._use(prepared.fitted)
 
     def _start_head(self) -> None:
-        """Answer with the stored numbers, or fit them where there are none."""
+        """Answer with the stored numbers, or fit them where there are none that can be used."""
         snapshot = self.snapshot()
         numbers, version = stored_fit(self._store, self.adapter.fit_name(self.method))
-        if numbers is None or version is None:
+        if numbers is None or version is None or not snapshot.suits(numbers):
             self.install(snapshot.fit())
         else:
             self._use(replace(snapshot.head(numbers), version=version))

@@ -23,6 +23,25 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
         yield cache
 
 
+def test_numbers_of_a_covariance_are_fitted_again_where_a_start_finds_none(tmp_path: Path) -> None:
+    """The shots that it was made of were forgotten before the next fit."""
+    with Cache.open(tmp_path, ENCODER) as cache:
+        ids = [
+            cache.add(label, new_shots(range(10 * at, 10 * at + 5), near=at)).shot_ids
+            for at, label in enumerate(["ant", "bee", "cow"])
+        ]
+        cache.refit()
+        fit = cache.info().fit
+        assert fit is not None
+        assert fit.gaussian_weight > 0
+        assert fit.gaussian_ridges
+        for shot_id in (shot_id for group in ids for shot_id in group[1:]):
+            cache.forget(shot_id)
+    with Cache.open(tmp_path, ENCODER) as cache:
+        assert cache.classify(directions(2, seed=0)).logits.isfinite().all()
+        assert cache.fitted_version == cache.version
+
+
 @pytest.mark.parametrize("change", ["add", "relabel", "forget", "put_class", "delete_class"])
 def test_a_change_that_memory_could_not_follow_counts_all_the_same(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, change: str
