@@ -30,7 +30,6 @@ PATIENCE = 30.0
 SPREAD = 0.5
 """Seconds by which callers differ in coming back."""
 
-IN_PROGRESS = "urn:xmadapter:problem:request-in-progress"
 REUSED = "urn:xmadapter:problem:key-reused"
 
 
@@ -90,8 +89,8 @@ def _insist(http: httpx.Client, label: str, images: Sequence[bytes], key: str) -
     end = time.monotonic() + PATIENCE
     while True:
         answer = _send(http, label, images, key)
-        under_way = _problem(answer) == (409, IN_PROGRESS)
-        if not under_way or time.monotonic() > end:
+        # Under way, or the service is full for the moment.
+        if "Retry-After" not in answer.headers or time.monotonic() > end:
             return answer.status_code, answer.content
         # Not all at once again.
         time.sleep(float(answer.headers["Retry-After"]) + random.uniform(0, SPREAD))

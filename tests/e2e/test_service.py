@@ -47,18 +47,15 @@ def test_taught_from_nothing_killed_and_still_knowing(tmp_path: Path) -> None:
         for label, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
             assert client.classify(picture(colour, mark=9)).label == label
         assert [shot.shot_id for shot in client.shots("blue")] == four.shot_ids
-        with running(*CLI, "serve", cwd=tmp_path, cache=cache) as second:
-            assert second.wait() == 1
-        assert (
-            f"in use by xmadapter serve on {process.url} (process {process.pid} on"
-            in (second.logged[-1])
-        )
+        with running(*PIXELS, cwd=tmp_path, cache=cache) as second, second.ready() as shared:
+            taught = shared.add("green", [picture(GREEN, mark=99)])
+            assert client.classify(picture(GREEN)).cache_version >= taught.cache_version
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
     events = [json.loads(line) for line in process.logged]
     assert {event["level"] for event in events} == {"info"}
     asked = [event["path"] for event in events if event["message"] == "request"]
-    assert asked.count("/classify") == 3
+    assert asked.count("/classify") == 4
 
 
 def _fitted(client: Client) -> bool:
