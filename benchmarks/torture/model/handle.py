@@ -57,7 +57,7 @@ class Handle:
     """A cache that is open. All that is asserted here says what was expected."""
 
     def __init__(self, shelf: Shelf, index: IndexKind, cap: Cap | None, method: Method | None):
-        """Open it, and see that it answers with the numbers that were kept, if any were."""
+        """Open it, and see that it answers with the numbers that were kept, if any can be used."""
         self.shelf = shelf
         self.cache = Cache.open(
             shelf.folder,
@@ -74,7 +74,9 @@ class Handle:
         self.product = Product(self.cache, shelf.names)
         self.twin = Twin(shelf.plain, cap)
         kept = shelf.fits.get(shelf.fit_name(self.method, self.adapter))
-        self._settle(self.cache.fitted_version if kept is None else kept[1], kept and kept[0])
+        if kept is not None and kept[0].gaussian_ridges and not shelf.plain.state.has_pairs():
+            kept = None
+        self._settle(shelf.plain.version if kept is None else kept[1], kept and kept[0])
         self._fitted = shelf.plain.state
         assert self.cache.index == index, f"expected {index}, got {self.cache.index}"
 

@@ -27,6 +27,7 @@ from benchmarks.torture.model.operations import (
     QUESTIONS,
     Classes,
     Counts,
+    ForgetThis,
     Operation,
     Shots,
     Versions,
@@ -110,8 +111,16 @@ class Machine(RuleBasedStateMachine):
     def classify(self, whose: int, seeds: list[int]) -> None:
         """Ask what pictures show."""
         for seed in seeds:
-            self._handles[whose].classify(seed)
-            self._tally.operations += 1
+            self._ask(whose, seed)
+
+    @rule(whose=_whose)
+    def thin_out(self, whose: int) -> None:
+        """Forget all shots of each class but the oldest."""
+        state = self._shelf.plain.state
+        for number in state.classes:
+            own = sorted(shot for shot, place in state.places.items() if place[0] == number)
+            for shot in own[1:]:
+                self._put(whose, [ForgetThis(shot)])
 
     @rule(limit=st.integers(1, 5))
     def look_over(self, limit: int) -> None:
@@ -124,6 +133,7 @@ class Machine(RuleBasedStateMachine):
         """Fit here and now."""
         self._handles[whose].refit()
         self._tally.operations += 1
+        self._ask(whose)
 
     @rule(
         whose=_whose,
@@ -143,26 +153,36 @@ class Machine(RuleBasedStateMachine):
 
         self._handles[whose].fit_late(change)
         self._tally.operations += 1
+        self._ask(whose)
 
-    @rule(kind=st.integers(0, 3), seed=st.none() | _numbers, fresh=st.booleans())
-    def publish(self, kind: int, seed: int | None, fresh: bool) -> None:
-        """Have another adapter serve: an earlier one, or one that may move the shots of now."""
-        shelf, adapters = self._shelf, Adapters(self._shelf.folder)
-        if fresh:
-            record = adapters.write(self._networks(kind, seed), lessons.record(shelf.method))
-            assert record.number == len(shelf.networks), f"got adapter {record.number}"
-            shelf.networks[record.number] = self._networks(kind, seed)
-            shelf.published = record.number
-        else:
-            shelf.published = list(shelf.networks)[(seed or 0) % len(shelf.networks)]
-            adapters.use(shelf.published)
-        self._tally.operations += 1
+    @rule(
+        whose=_whose,
+        kind=st.integers(0, 3),
+        seed=st.none() | _numbers,
+        fresh=st.booleans(),
+        meanwhile=_meanwhile,
+        other=_whose,
+    )
+    def train(
+        self,
+        whose: int,
+        kind: int,
+        seed: int | None,
+        fresh: bool,
+        meanwhile: list[Operation],
+        other: int,
+    ) -> None:
+        """Have another adapter serve, an earlier one or one that may move the shots of now.
+
+        One follows at once, while something changes, the other perhaps later.
+        """
+        self._publish(kind, seed, fresh)
+        self._follow(whose, meanwhile, other)
 
     @rule(whose=_whose, meanwhile=_meanwhile, other=_whose)
     def follow(self, whose: int, meanwhile: list[Operation], other: int) -> None:
-        """Change to the adapter that is to serve, while something changes."""
-        self._handles[whose].follow(lambda: self._put(other, meanwhile))
-        self._tally.operations += 1
+        """Change to the adapter that is to serve, if that is another one."""
+        self._follow(whose, meanwhile, other)
 
     @rule(whose=_whose, kind=_kinds, cap=_caps, method=_methods)
     def restart(self, whose: int, kind: IndexKind, cap: Cap | None, method: Method | None) -> None:
@@ -170,6 +190,7 @@ class Machine(RuleBasedStateMachine):
         self._handles[whose].close()
         self._handles[whose] = Handle(self._shelf, kind, cap, method)
         self._tally.operations += 1
+        self._ask(whose)
 
     @rule(keep=st.integers(0, 20))
     def compact(self, keep: int) -> None:
@@ -194,6 +215,24 @@ class Machine(RuleBasedStateMachine):
         for handle in self._handles:
             handle.close()
         shutil.rmtree(self._shelf.folder)
+
+    def _publish(self, kind: int, seed: int | None, fresh: bool) -> None:
+        shelf, adapters = self._shelf, Adapters(self._shelf.folder)
+        if fresh:
+            networks = self._networks(kind, seed)
+            record = adapters.write(networks, lessons.record(shelf.method))
+            assert record.number == len(shelf.networks), f"got adapter {record.number}"
+            shelf.networks[record.number] = networks
+            shelf.published = record.number
+        else:
+            shelf.published = list(shelf.networks)[(seed or 0) % len(shelf.networks)]
+            adapters.use(shelf.published)
+        self._tally.operations += 1
+
+    def _follow(self, whose: int, meanwhile: list[Operation], other: int) -> None:
+        self._handles[whose].follow(lambda: self._put(other, meanwhile))
+        self._tally.operations += 1
+        self._ask(whose)
 
     def _move(self, history: bool) -> None:
         shelf, archive, before = self._shelf, BytesIO(), self._shelf.folder
@@ -221,6 +260,10 @@ class Machine(RuleBasedStateMachine):
         for call in calls:
             self._compare(self._handles[whose], call)
             self._tally.operations += 1
+
+    def _ask(self, whose: int, seed: int = 0) -> None:
+        self._handles[whose].classify(seed)
+        self._tally.operations += 1
 
     def _compare(self, handle: Handle, call: Operation) -> None:
         plain = self._shelf.plain

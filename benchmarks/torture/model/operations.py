@@ -60,6 +60,16 @@ class Forget:
 
 
 @dataclass(frozen=True)
+class ForgetThis:
+    """A shot by its own number."""
+
+    shot: int
+
+    def on(self, side: Side, plain: Plain) -> Outcome:
+        return side.forget(self.shot, None)
+
+
+@dataclass(frozen=True)
 class PutClass:
     """A class with these prompts."""
 

@@ -60,6 +60,11 @@ class State:
         """The shots with the same key as this one, itself among them, oldest first."""
         return sorted(s for s, place in self.places.items() if place == self.places[shot])
 
+    def has_pairs(self) -> bool:
+        """Whether a class has two keys."""
+        places = set(self.places.values())
+        return len(places) > len({number for number, _ in places})
+
     def groups(self, label: str | None = None) -> list[list[int]]:
         """The shots of each key, oldest first; of one class, if a label is given."""
         groups: dict[tuple[int, int], list[int]] = {}
