@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import logs
 from service.errors import Problem, busy
@@ -65,17 +65,16 @@ class _Refused(Exception):  # noqa: N818 (stops the parser, and never leaves thi
 
 
 class _Line:
-    """The transport as uvicorn uses it for one request: its end leaves time to read the answer."""
+    """The transport as uvicorn uses it for answers: its end leaves time to read the last one."""
 
-    def __init__(self, connection: BoundedProtocol, cycle: RequestResponseCycle) -> None:
+    def __init__(self, connection: BoundedProtocol) -> None:
         self._connection = connection
-        self._cycle = cycle
         self.write = connection.transport.write
         self.is_closing = connection.transport.is_closing
 
     def close(self) -> None:
         """End the connection."""
-        self._connection.end(unread=self._cycle.more_body)
+        self._connection.end(unread=self._connection.unread)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -111,6 +110,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait_no_more()
         self._stop_untaken()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            # Else the two would hold each other until the garbage collector comes.
+            self.cycle.transport = self.transport
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request, or discard what comes after a refusal."""
@@ -163,7 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) > MAX_PIPELINED:
             raise _Refused
         cycle = self.cycle
-        cycle.transport = _Line(self, cycle)  # type: ignore[assignment]
+        cycle.transport = _Line(self)  # type: ignore[assignment]
         cycle.scope["state"][UNREAD] = lambda: cycle.more_body
         if not self.pipeline:
             # For the body, whose time is the application's to measure.
@@ -189,7 +191,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.server_state.total_requests += 1
             return
         super().on_response_complete()
-        if not self.pipeline and self.cycle.more_body:
+        if self.unread:
             self.end(unread=True)
         elif self._idle and self._in_head:
             self._wait(self.limits.head_seconds, self._head_is_late)
@@ -244,6 +246,11 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.abort()
         self._wait_no_more()
+
+    @property
+    def unread(self) -> bool:
+        """Whether a part of the body of the request that is being answered has not come."""
+        return not self.pipeline and self.cycle.more_body
 
     @property
     def _idle(self) -> bool:
