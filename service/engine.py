@@ -26,6 +26,7 @@ from adapter.keys import key_of_views
 from adapter.networks import AdapterFileError
 from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
+from indexer.errors import CacheError
 from indexer.records import Cap, Reply, Rows
 from service import logs
 from service.admission import Gate
@@ -200,10 +201,13 @@ class Engine:
         cache = self._cache
         if cache is None:
             return
-        # Others may have changed it, with nobody asking here.
-        self._ask(cache.catch_up)
         try:
+            # Others may have changed it, with nobody asking here.
+            self._ask(cache.catch_up)
             adapter = cache.publications.newer(cache.adapter)
+        except CacheError as error:
+            logs.trouble("cache cannot be followed", reason=str(error))
+            return
         except AdapterFileError as error:
             logs.trouble("adapter refused", reason=str(error), serving=cache.adapter.number)
             return

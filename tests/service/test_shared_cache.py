@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from indexer.errors import CacheDamaged
+from indexer.records import Delta
+from indexer.store import Store
 from tests.service.serving import GREEN, RED, Service, eventually, picture, serving
 
 
@@ -55,3 +59,27 @@ def test_one_that_nobody_asks_keeps_up_too(pair: tuple[Service, Service]) -> Non
     one.teach("green", picture(GREEN), picture(GREEN, mark=1))
     eventually(lambda: other.engine.cache.fitted_version == 2)
     assert other.engine.cache.answered_version == 2
+
+
+def test_one_that_cannot_read_what_another_did_says_so_and_recovers(
+    pair: tuple[Service, Service],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = pair
+    one.teach("red", picture(RED))
+    one.settle()
+    eventually(lambda: other.engine.cache.answered_version == 1)
+    monkeypatch.setattr(logging.getLogger("xmadapter"), "propagate", True)
+
+    def torn(store: Store, after: int) -> Delta | None:
+        raise CacheDamaged("torn")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "delta", torn)
+        one.http.put("/classes/green")
+        detail = one.problem(one.ask(picture(RED)), 503, "damaged")
+        assert detail == "torn"
+        eventually(lambda: "cache cannot be followed" in caplog.text)
+    for each in pair:
+        assert each.ask(picture(RED)).json()["cache_version"] == 2
