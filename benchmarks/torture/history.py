@@ -173,10 +173,12 @@ class History:
     Attributes:
         version: the last.
         past: the state at each.
+        stuck: where the last explanation failed; empty where it did not.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        self.stuck = ""
         self.past: dict[int, State] = {0: State()}
 
     @property
@@ -202,9 +204,15 @@ class History:
         explained |= not told
         explained &= _at_rest(told.get(self.version, ()), self.state, self.past)
         paths: list[tuple[dict[int, State], list[Operation]]] = [(self.past, list(cut_off))]
+        self.stuck = ""
         for at in range(self.version + 1, version + 1):
-            paths = [step for path in paths for step in _steps(at, told.get(at), *path)]
+            paths = [step for path in paths for step in _steps(at, told.get(at, ()), *path)]
+            if not paths:
+                self.stuck = f"at version {at}, told {told.get(at)}, with {cut_off} cut off"
+                break
         found = next((past for past, _ in paths if past[version].matches(observed)), None)
+        if found is None and not self.stuck:
+            self.stuck = f"only at the end, with {cut_off} cut off"
         past = found or self.past
         # With the ids of what nobody had been told of.
         self.past = {at: past[at] for at in past if at > version - REMEMBERED} | {version: observed}
@@ -222,15 +230,20 @@ class History:
 
 
 def _steps(
-    version: int, told: Sequence[Operation] | None, past: Past, cut_off: list[Operation]
+    version: int, told: Sequence[Operation], past: Past, cut_off: list[Operation]
 ) -> Iterator[tuple[dict[int, State], list[Operation]]]:
-    """In which ways a version can have been made: by one told of it, or else by one cut off."""
+    """In which ways a version can have been made: by one told of it, or by one cut off.
+
+    By one cut off also where others were told of it: those that found nothing left to change.
+    """
     before = past[version - 1]
-    for row, operation in enumerate(cut_off if told is None else told):
+    left_without = [
+        (cut_off[row], cut_off[:row] + cut_off[row + 1 :]) for row in range(len(cut_off))
+    ]
+    for operation, left in [*((each, cut_off) for each in told), *left_without]:
         after = operation.apply(before, past)
-        if after is before or not _at_rest(told or (), after, past, operation):
+        if after is before or not _at_rest(told, after, past, operation):
             continue
-        left = cut_off[:row] + cut_off[row + 1 :] if told is None else cut_off
         yield {**past, version: after}, left
 
 

@@ -185,7 +185,7 @@ class Trial:
         found.half_done += max(observed.state.differences(expected), not lost)
         found.notes.append(
             f"version {observed.version}: {len(acknowledged)} acknowledged changes and "
-            f"{len(cut_off)} that were cut off do not explain what is there"
+            f"{len(cut_off)} that were cut off do not explain what is there: {self._history.stuck}"
         )
 
 

@@ -152,3 +152,13 @@ def test_only_so_many_versions_are_remembered(
     put = PutClass("cow", None)
     assert history.extend([Acknowledged(put, 2)], [], 2, put.apply(TAUGHT, {}))
     assert set(history.past) == {1, 2}
+
+
+def test_one_cut_off_may_have_made_a_version_that_others_were_told_of(history: History) -> None:
+    """Both waited together: one made the class, the other found it, and one answer was lost."""
+    made, found = PutClass("cow", None), PutClass("cow", None)
+    after = State(HELD, {"ant": None, "cow": None})
+    assert history.extend([Acknowledged(found, 2)], [made], 2, after)
+    history.version, history.past = 1, {1: TAUGHT}
+    assert not history.extend([Acknowledged(Forget("a", "1"), 2)], [made], 2, after)
+    assert "only at the end" in history.stuck
