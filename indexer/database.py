@@ -67,6 +67,9 @@ class Database:
         self._lost: BaseException | None = None
         if not path.is_file():
             raise CacheMissing(f"no cache at {path.parent}: expected a file {path.name} in it")
+        if not path.stat().st_size:
+            # SQLite would take it for a beginning, and delete the log, which may hold changes.
+            raise damaged(path, "it is empty")
         with contextlib.ExitStack() as undo, translated(path):
             self._writer = _opened(path)
             undo.callback(self._writer.close)

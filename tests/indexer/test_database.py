@@ -50,6 +50,20 @@ def test_a_truncated_file_is_damage_and_no_sqlite_error(tmp_path: Path, part: fl
         read_all(tmp_path)
 
 
+def test_an_empty_file_is_damage_and_its_log_is_left_alone(store: Store, tmp_path: Path) -> None:
+    store.put_class("cat", None, unit(0))
+    log = tmp_path / f"{FILE}-wal"
+    content = log.read_bytes()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / FILE).touch()
+    (copy / log.name).write_bytes(content)
+    with pytest.raises(CacheDamaged, match="empty"):
+        Store(copy)
+    assert content
+    assert (copy / log.name).read_bytes() == content
+
+
 def test_another_kind_of_file_is_damage(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("not a database at all, but longer than its header" * 50)
     with pytest.raises(CacheDamaged):
