@@ -29,7 +29,9 @@ def checksum(*fields: Field) -> bytes:
 
 def meta_checksum(meta: Mapping[str, str]) -> str:
     """The checksum of a cache's facts about itself."""
-    return checksum(*(part for pair in sorted(meta.items()) for part in pair)).hex()
+    # In a damaged file a key may be something else than text, which no text can be compared with.
+    ordered = sorted(meta.items(), key=lambda pair: str(pair[0]))
+    return checksum(*(part for pair in ordered for part in pair)).hex()
 
 
 def of_shot(position: int, class_id: int, slot: int, content: bytes) -> int:

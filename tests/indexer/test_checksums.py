@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import cast
 
-from indexer.checksums import checksum, of_class, of_shot, packed
+from indexer.checksums import checksum, meta_checksum, of_class, of_shot, packed
 
 
 def test_lists_that_look_alike_have_other_checksums() -> None:
@@ -22,6 +23,13 @@ def test_lists_that_look_alike_have_other_checksums() -> None:
     for one, other in combinations(alike, 2):
         assert checksum(*one) != checksum(*other), (one, other)
     assert checksum("ab", None, 1.5) == checksum("ab", None, 1.5)
+
+
+def test_facts_have_a_checksum_whatever_their_order_and_their_kind() -> None:
+    facts = {"width": "8", "model": "pixel"}
+    assert meta_checksum(facts) == meta_checksum(dict(reversed(facts.items())))
+    damaged = cast("dict[str, str]", {**facts, None: None})
+    assert meta_checksum(damaged) != meta_checksum(facts)
 
 
 def test_a_digest_forgets_what_was_taken_away() -> None:
