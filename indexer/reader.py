@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from indexer import clock, history
-from indexer.change import SLOT_BITS
 from indexer.checksums import checksum, meta_checksum
 from indexer.database import Database, damaged
 from indexer.errors import (
@@ -40,10 +39,9 @@ from indexer.records import (
     VersionInfo,
 )
 from indexer.state import OF_REQUEST, Source, prompts_of, read_delta, read_rows
+from indexer.unread import check_answers, check_numbers
 
 FILE = "cache.sqlite3"
-MOST_NUMBERS = 2**SLOT_BITS - 1
-"""Of shots, texts or classes that a cache may ever have."""
 _IN_FORCE = """placements p JOIN shots s ON s.position = p.position
     JOIN classes c ON c.id = p.class_id"""
 # The oldest of the shots that share a key is the one that it goes by.
@@ -116,19 +114,9 @@ class Reader:
             CacheDamaged: something is not as it was written.
         """
         self._database.check_pages()
-        with self._database.reading() as connection:
-            # By a damaged key, or a damaged time, an answer would not be found. And a log that was
-            # cut short may have taken back the change, and not the answer that tells of it.
-            last = self.version
-            answers = f"SELECT {OF_REQUEST} FROM requests"
-            for *fields, version, expected in connection.execute(answers):
-                if checksum(*fields, version) != expected or version > last:
-                    raise self._damaged("an answer under an idempotency key is not as written")
-            # SQLite goes on from these numbers, whatever they are.
-            wrong = "typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND ?"
-            query = f"SELECT count(*) FROM sqlite_sequence WHERE {wrong}"
-            if connection.execute(query, (MOST_NUMBERS,)).fetchone()[0]:
-                raise self._damaged("its next numbers of shots, texts or classes are none")
+        with self.snapshot(), self.source() as source:
+            check_answers(source, self.version)
+            check_numbers(source)
 
     def rows(self) -> Rows:
         """Classes, keys and captions of one moment. Raises CacheDamaged."""
