@@ -83,7 +83,9 @@ class Live:
         self._sound = True
         self.version = rows.version
         self._head: Head
-        self._start_head()
+        self.catch_up()
+        at_hand = torch.from_numpy(rows.shots.keys) if self.version == rows.version else None
+        self._start_head(at_hand)
 
     @property
     def memory(self) -> Memory:
@@ -177,9 +179,10 @@ class Live:
         self._memory, self.version, self._sound = memory, version, True
         self._use(prepared.fitted)
 
-    def _start_head(self) -> None:
+    def _start_head(self, keys: Tensor | None) -> None:
         """Answer with the stored numbers, or fit them where there are none that can be used."""
-        snapshot = self.snapshot()
+        support = self._memory.support(self._encoder.logit_scale, keys)
+        snapshot = CacheSnapshot(support, self.version, self.adapter.networks, self.method)
         numbers, version = stored_fit(self._store, self.adapter.fit_name(self.method))
         if numbers is None or version is None or not snapshot.suits(numbers):
             self.install(snapshot.fit())

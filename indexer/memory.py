@@ -220,9 +220,15 @@ class Memory:
             means=torch.tensor(means, dtype=torch.float32, device=device),
         )
 
-    def support(self, logit_scale: float) -> SupportSet:
-        """All of it, copied to the CPU, with keys as they were before any training."""
-        state, keys = self.state(torch.device("cpu")), self.keys()
+    def support(self, logit_scale: float, keys: Tensor | None = None) -> SupportSet:
+        """All of it, copied to the CPU, with keys as they were before any training.
+
+        Args:
+            logit_scale: the encoder's.
+            keys: (N, D) those keys in row order, where they are at hand; not copied then.
+        """
+        state = self.state(torch.device("cpu"))
+        keys = self.keys() if keys is None else keys
         return SupportSet(
             labels=state.labels,
             classifier=state.classifier,

@@ -87,6 +87,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _run(settings: Settings, encoder: Encoder | None, listener: socket.socket, url: str) -> None:
+    # Imports and a large cache make objects by the million, and none of them is garbage: to look at
+    # them again and again would take a fifth of the start.
+    gc.disable()
+    try:
+        _serve(settings, encoder, listener, url)
+    finally:
+        gc.enable()
+
+
+def _serve(settings: Settings, encoder: Encoder | None, listener: socket.socket, url: str) -> None:
     from indexer.preloading import preloading
 
     rows = preloading(settings.cache)
@@ -142,9 +152,10 @@ def settle_memory() -> None:
     objects that torch and the model consist of: a third of a second. Those of the requests that
     wait take a tenth, so full collections are made rare too.
     """
-    gc.collect()
+    # Without a collection first: what little the imports left behind is not worth its time.
     gc.freeze()
     gc.set_threshold(5_000, 5, 100)
+    gc.enable()
 
 
 def make_room(descriptors: int) -> None:
