@@ -75,7 +75,7 @@ async def sent(
     images: Sequence[Any] = (None,),
 ) -> Response:
     """The answer to a change, once it is on disk; see `changed`."""
-    with engine.claimed(wanted.key):
+    with engine.claims.held(wanted.key, engine.cache.has_answer):
         timeout = engine.settings.request_timeout
         found = await answered(request, work(), timeout, len(images))
     return Response(found.body, found.status, media_type="application/json")

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -33,6 +32,7 @@ from service.admission import Gate
 from service.answers import verdicts
 from service.batching import Closed, Job, Worker
 from service.bodies import Given, Lesson
+from service.claims import Claims
 from service.errors import Problem, busy
 from service.images import Preparation, Prepared
 from service.indexing import encoder_of
@@ -71,6 +71,7 @@ class Engine:
 
     Attributes:
         gate: the bound on what is under way.
+        claims: the idempotency keys under way.
         pool: the decoding threads.
         started: done when the model is loaded and the cache open, or could not be.
     """
@@ -91,7 +92,7 @@ class Engine:
         self._cache: Cache | None = None
         self._preparation: Preparation | None = None
         self._seen_version = 0
-        self._in_progress: set[str | None] = set()
+        self.claims = Claims()
         self._worker = Worker(self._work, max_batch=settings.max_batch, observe=metrics.batch)
         self._refitter = Refitter(
             self._refit, watch=self._follow, observe=metrics.refit, failed=metrics.refit_failed
@@ -153,27 +154,6 @@ class Engine:
         self.cache  # noqa: B018 (it raises where it is not ready)
         reply: Reply = await self._worker.run(Change(asked, work))
         return reply
-
-    @contextmanager
-    def claimed(self, key: str | None) -> Iterator[None]:
-        """Keep an idempotency key to one request at a time. On the event loop alone.
-
-        Raises:
-            Problem: request-in-progress.
-        """
-        # Where it has been answered, any number may ask for the answer at once.
-        if key is not None and key in self._in_progress and not self.cache.has_answer(key):
-            raise Problem(
-                "request-in-progress",
-                "a request with this idempotency key is under way: ask again for its answer",
-                headers={"Retry-After": "1"},
-            )
-        if key is not None:
-            self._in_progress.add(key)
-        try:
-            yield
-        finally:
-            self._in_progress.discard(key)
 
     def _prepare(self) -> Preparation:
         if self._preparation is None:

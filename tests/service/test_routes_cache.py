@@ -146,7 +146,7 @@ def test_a_key_under_way_is_told_so(service: Service, monkeypatch: pytest.Monkey
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ask)
-        eventually(lambda: bool(service.engine._in_progress))
+        eventually(lambda: len(service.engine.claims) == 1)
         second = ask()
         service.problem(second, 409, "request-in-progress")
         assert second.headers["retry-after"] == "1"
