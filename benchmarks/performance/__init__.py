@@ -1,0 +1,1 @@
+"""How fast the service is, side by side with what a user would otherwise run."""
