@@ -14,6 +14,12 @@ from torch import Tensor
 Balance = Literal["balanced", "sum"]
 """`balanced`: independent of how many shots a class has. `sum`: the paper's plain sum."""
 
+CACHED = 2**18
+"""Numbers at once: 1 MB in float32, so that all steps find them in the processor's cache."""
+
+ON_GPU = 2**26
+"""Likewise on a GPU, where few large steps are quick, and memory is all that bounds them."""
+
 
 def affinity(similarity: Tensor, sharpness: float) -> Tensor:
     """A = exp(-beta * (1 - similarity)): 1 for an equal key, falling with the cosine.
@@ -64,6 +70,31 @@ def class_evidence(
         return evidence
     counts = torch.bincount(targets, minlength=class_count)
     return evidence * balance_weights(counts).to(evidence.dtype)
+
+
+def summed_affinities(
+    similarity: Tensor, sharpness: float, targets: Tensor, class_count: int
+) -> Tensor:
+    """(B, C): the sum of the affinities of each class's shots, without making them all at once.
+
+    Not for training: no gradient goes through it. Summed in float32 at least.
+
+    Args:
+        similarity: (B, N) cosines, quickest where those of one shot, for all queries, lie together.
+        sharpness: beta.
+        targets: (N,) int64, each shot's class.
+        class_count: C; classes without shots have 0.
+    """
+    by_shot = similarity.T
+    queries = max(len(similarity), 1)
+    block = max((ON_GPU if similarity.is_cuda else CACHED) // queries, 1)
+    precise = torch.promote_types(similarity.dtype, torch.float32)
+    sums = similarity.new_zeros(class_count, len(similarity), dtype=precise)
+    for start in range(0, len(by_shot), block):
+        near = by_shot[start : start + block].to(precise, copy=True)
+        affinities = near.sub_(1).mul_(sharpness).exp_()
+        sums.index_add_(0, targets[start : start + block], affinities)
+    return sums.T.to(similarity.dtype)
 
 
 def zero_shot_logits(features: Tensor, classifier: Tensor, logit_scale: float) -> Tensor:

@@ -80,9 +80,8 @@ class HeadClassifier:
         numbers = self.head.fit
         return replace(
             self,
-            head=replace(
-                self.head,
-                fit=replace(
+            head=self.head.under(
+                replace(
                     numbers,
                     gaussian_weight=strength * numbers.gaussian_weight,
                     image_weight=strength * numbers.image_weight,

@@ -71,6 +71,7 @@ class CacheSnapshot:
 
 def moved(head: Head, device: torch.device) -> Head:
     """A head whose covariance is on `device`; `Head.updated` brings the rest."""
-    if head.precision is None:
+    if head.distances is None:
         return head
-    return replace(head, precision=head.precision.to(device))
+    precision = head.distances.precision.to(device)
+    return replace(head, distances=replace(head.distances, precision=precision))

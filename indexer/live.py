@@ -10,8 +10,10 @@ from torch import Tensor
 
 from adapter.encoder import Encoder
 from adapter.fit import Fit, Method
+from adapter.gaussian import Distances
 from adapter.head import Head, Hits, Scores
 from adapter.networks import Networks
+from adapter.text_pairs import TextPairs
 from indexer.adapters import Adapter
 from indexer.errors import EmptyCache
 from indexer.fitting import CacheSnapshot, Fitted, moved
@@ -202,13 +204,15 @@ class Live:
         """The head with every change; brought up to date once for any number of them."""
         if not self._current:
             state = memory.state(self._encoder.device)
+            known = self._head.distances
             self._head = self._head.updated(
                 labels=state.labels,
                 classifier=state.classifier,
                 targets=state.targets,
                 text_rows=state.text_rows,
+                text_pairs=TextPairs.of(state.targets, state.text_rows),
                 counts=state.counts,
-                means=state.means,
+                distances=known and Distances.to(state.means, known.precision),
             )
             self._current = True
         return self._head

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from adapter.baselines.cache import CacheClassifier
 from adapter.fit import Fit
 from adapter.fitting import paper_fit
-from adapter.gaussian import Spectrum
+from adapter.gaussian import Distances, Spectrum
 from adapter.head import Head, Hits, Scores
 from adapter.learned import PaperNumbers
 from adapter.networks import Networks
 from adapter.support import SupportSet
+from adapter.text_pairs import TextPairs
 from tests.adapter.fused_reference import (
     in_float32,
     moved_networks,
@@ -181,8 +182,9 @@ def test_an_updated_head_equals_a_built_one_up_to_the_covariance() -> None:
         classifier=after.classifier,
         targets=after.targets,
         text_rows=after.text_rows,
+        text_pairs=TextPairs.of(after.targets, after.text_rows, torch.float64),
         counts=after.counts,
-        means=after.means,
+        distances=None,
     )
     expected = Head.build(after, fit).score(features, *exact(after, features)).logits
     torch.testing.assert_close(updated.score(features, *exact(after, features)).logits, expected)
@@ -192,13 +194,16 @@ def test_a_new_class_has_a_gaussian_term_before_the_next_fit() -> None:
     before = random_support([4, 4, 0], seed=3)
     after = random_support([4, 4, 2], seed=3)
     features = queries(after)
-    updated = Head.build(before, FULL).updated(
+    head = Head.build(before, FULL)
+    assert head.distances is not None
+    updated = head.updated(
         labels=after.labels,
         classifier=after.classifier,
         targets=after.targets,
         text_rows=after.text_rows,
+        text_pairs=TextPairs.of(after.targets, after.text_rows, torch.float64),
         counts=after.counts,
-        means=after.means,
+        distances=Distances.to(after.means, head.distances.precision),
     )
     scores = updated.score(features, *exact(after, features))
     assert (scores.terms["gaussian"][:, 2] != 0).all()

@@ -23,7 +23,7 @@ def snapshot(shots: int) -> CacheSnapshot:
 def test_a_fit_knows_its_version_and_its_shots() -> None:
     fitted = snapshot(12).fit()
     assert (fitted.version, fitted.fit.method, fitted.fit.shots) == (5, "full", 12)
-    assert fitted.head.precision is not None
+    assert fitted.head.distances is not None
 
 
 def test_numbers_that_there_are_make_the_same_head_as_their_fit() -> None:
@@ -38,11 +38,11 @@ def test_numbers_that_there_are_make_the_same_head_as_their_fit() -> None:
 
 def test_a_head_without_covariance_moves_too() -> None:
     fitted = snapshot(0).fit()
-    assert fitted.head.precision is None
+    assert fitted.head.distances is None
     assert moved(fitted.head, torch.device("cpu")) is fitted.head
 
 
 def test_a_moved_head_has_its_covariance_there() -> None:
     head = moved(snapshot(12).fit().head, torch.device("meta"))
-    assert head.precision is not None
-    assert head.precision.device.type == "meta"
+    assert head.distances is not None
+    assert head.distances.precision.device.type == "meta"
