@@ -262,9 +262,10 @@ def test_fused_logits_in_float32_equal_a_reference_in_float64(
     assert set(scores.terms) == set(expected)
     for name, term in expected.items():
         np.testing.assert_allclose(scores.terms[name].numpy(), term, atol=1e-3, rtol=1e-5)
-    np.testing.assert_allclose(scores.logits.numpy(), sum(expected.values()), atol=1e-3)
+    fused = sum(expected.values())
+    np.testing.assert_allclose(scores.logits.numpy(), fused, atol=1e-3, rtol=1e-5)
     sums = torch.stack(list(scores.terms.values())).double().sum(0)
-    np.testing.assert_allclose(scores.logits.numpy(), sums.numpy(), atol=1e-4)
+    np.testing.assert_allclose(scores.logits.numpy(), sums.numpy(), atol=1e-4, rtol=1e-6)
     for b in range(3):
         parts = torch.zeros(support.class_count, dtype=torch.float64)
         for reason in scores.explain(b, 300):
@@ -348,3 +349,31 @@ def test_no_nan_in_half_precision(dtype: torch.dtype, gate: float, ratio: float)
     # The caches say next to nothing; 2^-8 is bfloat16's half a digit, at logits up to 20.
     torch.testing.assert_close(scores.terms["zero_shot"].double(), expected, atol=0.3, rtol=0)
     assert all(np.isfinite(reason.contribution) for reason in scores.explain(0, 8))
+
+
+def test_the_best_classes_come_by_logit() -> None:
+    support = random_support([3, 3, 3, 3])
+    features = queries(support)
+    scores = Head.build(support, FULL).score(features, *exact(support, features))
+    values, columns = scores.best(2)
+    order = scores.logits.argsort(dim=1, descending=True)
+    assert torch.equal(columns, order[:, :2])
+    assert torch.equal(values, scores.logits.gather(1, columns))
+    assert scores.best(99)[1].shape == (5, 4)
+
+
+def test_the_tail_bounds_what_missing_shots_would_add() -> None:
+    support = random_support([40, 3, 0, 17])
+    features = queries(support)
+    image, text = exact(support, features)
+    head = Head.build(support, FULL)
+    whole = head.score(features, image, text)
+    assert torch.equal(whole.tail, torch.zeros(5, dtype=torch.float64))
+    for k in (1, 10, 59):
+        cut = head.score(features, top(image, k), text)
+        missing = (whole.logits - cut.logits).amax(1)
+        assert (missing <= cut.tail + 1e-12).all()
+        # No looser than the last one found, for the shots of one class that are missing.
+        assert (cut.tail <= 0.7 * 20 * whole.neighbours(k).image_affinity[:, -1] + 1e-12).all()
+    assert (head.score(features, top(image, 60), text).tail == 0).all()
+    assert head.score(features, top(image, 0), text).tail.shape == (5,)
