@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test lint bench evaluate torture audit lock clean
+.PHONY: serve test lint bench bench-gpu bench-peers quality evaluate torture audit lock clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/xmadapter demo --cache "$(CACHE)" --images var/demo
@@ -22,8 +22,21 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Real input, measured: prints the table of docs/measured.md again (needs the data, see there).
+# How fast it is, beside what else could be run: the rows of docs/performance.md. Ten minutes.
+# BENCH_ARGS="--only pixels" measures a part and keeps nothing.
 bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.performance $(BENCH_ARGS)
+
+# The rows of a CUDA device.
+bench-gpu: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.performance --gpu $(BENCH_ARGS)
+
+# What `make bench` compares with, in environments of their own under var/peers. Once.
+bench-peers: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.performance.peers install
+
+# Real input, measured: prints the table of docs/measured.md again (needs the data, see there).
+quality: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.quality
 
 # Our method, its parts and its rivals, set side by side: the tables of docs/evaluation.md.

@@ -61,8 +61,8 @@ def collect(found: Sequence[Found], photographs: str, seconds: Mapping[str, floa
     return Results(
         facts,
         [each.json() for each in found if isinstance(each, Row)],
-        [each for each in found if isinstance(each, Curve)],
-        [each for each in found if isinstance(each, Budget)],
+        tuple(each for each in found if isinstance(each, Curve)),
+        tuple(each for each in found if isinstance(each, Budget)),
     )
 
 
@@ -87,12 +87,12 @@ def read(path: Path) -> Results | None:
     return Results(
         document,
         rows,
-        [
+        tuple(
             Curve(each["name"], each["loop"], tuple(Point(**point) for point in each["points"]))
             for each in curves
-        ],
-        [
+        ),
+        tuple(
             Budget(each["name"], each["whole"], tuple(Part(**part) for part in each["parts"]))
             for each in budgets
-        ],
+        ),
     )
