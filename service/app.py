@@ -20,7 +20,7 @@ from service.historian import Historian
 from service.keyfile import KeyFile
 from service.keyring import Keyring
 from service.limits import Limits
-from service.metrics import Metrics, Watched
+from service.metrics import Metrics, Part, Watched
 from service.middleware import REQUEST_ID_HEADER, Admission, Around
 from service.refusals import Refusals
 from service.routes import ROUTERS
@@ -92,17 +92,25 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     metrics.watch(lambda: _watch(engine))
+    metrics.watch_parts(lambda: _parts(engine))
     return app
 
 
-def _watch(engine: Engine) -> Iterator[Watched]:
+def _parts(engine: Engine) -> Iterator[Part]:
     gate = engine.gate
-    yield Watched("xmadapter_queue_requests", "Requests under way.", gate.requests)
-    yield Watched("xmadapter_queue_images", "Images of the requests under way.", gate.images)
-    yield Watched("xmadapter_queue_seconds", "Expected wait of a request now.", gate.wait)
-    yield Watched("xmadapter_queue_bytes", "Bytes of all requests, come or coming.", gate.bytes)
-    yield Watched("xmadapter_uploads", "Requests whose body is coming.", len(gate.uploads))
-    yield Watched("xmadapter_ready", "1 once the model is loaded.", engine.ready)
+    yield Part(Watched("xmadapter_queue_requests", "Requests under way.", gate.requests))
+    yield Part(Watched("xmadapter_queue_images", "Images of the requests under way.", gate.images))
+    waiting = Watched("xmadapter_queue_seconds", "Expected wait of a request now.", gate.wait)
+    yield Part(waiting, "max")
+    held = Watched("xmadapter_queue_bytes", "Bytes of all requests, come or coming.", gate.bytes)
+    yield Part(held)
+    coming = Watched("xmadapter_uploads", "Requests whose body is coming.", len(gate.uploads))
+    yield Part(coming)
+    yield Part(Watched("xmadapter_ready", "1 once the model is loaded.", engine.ready), "max")
+    yield Part(Watched("xmadapter_workers_ready", "Processes that answer.", engine.ready))
+
+
+def _watch(engine: Engine) -> Iterator[Watched]:
     if engine.ready:
         info = engine.cache.info()
         yield Watched("xmadapter_shots", "Shots in the cache.", info.shots)

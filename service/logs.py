@@ -52,10 +52,18 @@ def masked(value: object) -> object:
     return _NAMED.sub(rf"\g<name>{MASK}", _API_KEY.sub(f"xma_{MASK}", text))
 
 
-def configure(form: Literal["text", "json"], stream: TextIO | None = None) -> None:
-    """Write the service's log, and the server's warnings, to `stream` (standard error)."""
+def configure(
+    form: Literal["text", "json"], stream: TextIO | None = None, **always: object
+) -> None:
+    """Write the service's log, and the server's warnings, to `stream` (standard error).
+
+    Args:
+        form: of the lines.
+        stream: where they go.
+        always: fields of every line of this process.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(always) if form == "json" else TextFormatter(always))
     for name, level in LEVELS.items():
         logger = logging.getLogger(name)
         logger.handlers = [handler]
@@ -78,11 +86,6 @@ def failure(message: str, error: BaseException, **fields: Any) -> None:
     LOGGER.error(message, exc_info=error, extra={"fields": fields})
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = getattr(record, "fields", {})
-    return {name: _masked_field(name, value) for name, value in fields.items()}
-
-
 def _masked_field(name: str, value: object) -> object:
     return MASK if _SECRET_NAME.fullmatch(name) and value is not None else masked(value)
 
@@ -99,18 +102,29 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def __init__(self, always: Mapping[str, object] | None = None) -> None:
+        super().__init__()
+        self._always = dict(always or {})
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields: Mapping[str, object] = getattr(record, "fields", {})
+        masked = {name: _masked_field(name, value) for name, value in fields.items()}
+        return {**masked, **self._always}
+
+
+class TextFormatter(_Formatter):
     """time level message key=value ..."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the trace below it where there is one."""
-        facts = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
+        facts = "".join(f" {name}={_plain(value)}" for name, value in self._fields(record).items())
         line = f"{_time(record)} {record.levelname.lower()} {_message(record)}{facts}"
         trace = _trace(self, record)
         return line if trace is None else f"{line}\n{trace}"
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -119,7 +133,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "message": _message(record),
-            **_fields(record),
+            **self._fields(record),
         }
         trace = _trace(self, record)
         if trace is not None:

@@ -34,7 +34,7 @@ def refused(limits: Limits, key: Key) -> Problem:
 
 
 def test_a_bucket_is_full_at_first_refills_evenly_and_holds_no_more() -> None:
-    bucket = Bucket(rate=2, burst=3, now=0)
+    bucket = Bucket(rate=2, burst=3, at=0)
     assert [bucket.take(0) for _ in range(4)] == [0, 0, 0, 0.5]
     assert bucket.take(0.25) == 0.25
     assert bucket.take(0.5) == 0

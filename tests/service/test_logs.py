@@ -44,6 +44,17 @@ def test_json_is_one_object() -> None:
     assert json.loads(line)["status"] == 404
 
 
+def test_what_a_process_says_of_itself_is_in_each_line() -> None:
+    stream = io.StringIO()
+    logs.configure("text", stream, worker=2)
+    logs.event("request", status=404)
+    logs.configure("json", stream, worker=2)
+    logging.getLogger("uvicorn").warning("odd")
+    text, json_line = stream.getvalue().splitlines()
+    assert text.endswith(" info request status=404 worker=2")
+    assert json.loads(json_line)["worker"] == 2
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 @pytest.mark.parametrize("path", ["/a\nfake line", "/a b=c", "/\u202eevil", ""])
 def test_a_caller_cannot_break_or_forge_a_line(form: Literal["text", "json"], path: str) -> None:
