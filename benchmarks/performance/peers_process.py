@@ -1,0 +1,96 @@
+"""A peer's server as processes of their own, on a free port, until it is not needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers.
+
+    Attributes:
+        url: where it listens.
+        pid: its first process.
+    """
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def running(
+    command: Callable[[int], Sequence[str]],
+    health: str,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Running]:
+    """Start a server, wait until it answers, and end it with all of its processes.
+
+    Args:
+        command: that serves at a port.
+        health: path that is answered with 200 once it is ready.
+        environment: variables for it, beside this process's own.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in time; its output is in the message.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command(port),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _answers(url + health):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{command(port)} did not start:\n{log.read()}")
+                time.sleep(0.1)
+            yield Running(url, process.pid)
+        finally:
+            _end(process)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # The whole session: some servers leave their workers behind.
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(STOP_SECONDS if number == signal.SIGTERM else None)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
