@@ -29,7 +29,7 @@ from indexer.errors import CacheError
 from indexer.records import Cap, Reply, Rows
 from service import logs
 from service.admission import Gate
-from service.answers import verdicts
+from service.answers import Document, verdicts
 from service.batching import Closed, Job, Worker
 from service.bodies import Given, Lesson
 from service.claims import Claims
@@ -40,7 +40,6 @@ from service.inputs import ClassifyQuery
 from service.jobs import Asked, Change, Questions, Task, Teaching
 from service.metrics import Metrics
 from service.refit import Refitter
-from service.schemas import Verdict
 from service.settings import Settings, read_templates
 
 Result = TypeVar("Result")
@@ -55,7 +54,7 @@ class Answered(NamedTuple):
         adapter: number of the adapter that answered; None for networks without a number.
     """
 
-    results: list[Verdict | Problem]
+    results: list[Document | Problem]
     cache_version: int
     adapter: int | None
 
@@ -326,7 +325,7 @@ class Engine:
         cache = self.cache
         items = [item for job in jobs for item in job.prepared]
         queries = [job.query for job in jobs for _ in job.prepared]
-        found: list[Verdict] = []
+        found: list[Document] = []
         if items:
             features = [item.feature for item in items if item.feature is not None]
             device = cache.encoder.device

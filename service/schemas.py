@@ -64,6 +64,11 @@ class Verdict(BaseModel):
     unknown: bool = Field(description="True below `min_confidence`.", examples=[False])
     predictions: list[Prediction] = Field(description="`top_k` classes, best first.")
     neighbors: list[Neighbor] = Field(description="`explain` shots, the nearest first.")
+    tail_bound: float = Field(
+        description="The most that shots which the index did not look at could add to a logit; "
+        "0 for an exact index.",
+        examples=[0.0],
+    )
 
 
 class Classification(Verdict):

@@ -34,6 +34,7 @@ def verdict(label: str | None = "[red]truck[/red]") -> Verdict:
         unknown=label is None,
         predictions=[prediction],
         neighbors=[neighbor],
+        tail_bound=0.0,
     )
 
 

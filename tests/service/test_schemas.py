@@ -17,6 +17,7 @@ def test_a_batch_tells_verdicts_from_failures() -> None:
         "unknown": True,
         "predictions": [],
         "neighbors": [],
+        "tail_bound": 0.0,
     }
     problem = {"type": "t", "title": "t", "status": 422, "detail": "d", "request_id": "r", "x": 1}
     batch = BatchClassification.model_validate(
