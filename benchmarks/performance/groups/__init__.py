@@ -1,0 +1,1 @@
+"""A module for each group: its rows, and how what was measured becomes theirs."""
