@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from adapter.networks import Networks
+from indexer.columns import Column
 from indexer.index import KeyIndex
 from indexer.records import Floats, Ints
 from indexer.texts import Texts
@@ -33,12 +34,12 @@ class TextKeys(ABC):
         self.index = index
         self._networks = networks
         self._device = device
-        self._texts = Texts(networks.width_in)
+        self._texts = Texts(networks.width_in, device)
 
     @property
     @abstractmethod
-    def rows(self) -> Ints:
-        """(N,): the row of each shot's key. Void after the next change."""
+    def rows(self) -> Column:
+        """(N,): the row of each shot's key."""
 
     @abstractmethod
     def features(self, keys: Callable[[], Tensor]) -> Tensor:
@@ -65,12 +66,12 @@ class TextKeys(ABC):
         """
 
     @abstractmethod
-    def change(self, shot: int, reference: int, feature: Floats, key: Tensor) -> None:
-        """A shot gets another text; arguments as in `add`."""
+    def remove(self, shot: int) -> int | None:
+        """A shot goes; the last takes its place.
 
-    @abstractmethod
-    def remove(self, shot: int) -> None:
-        """A shot goes; the last takes its place."""
+        Returns:
+            The row of a key that went with it, whose place the last key has taken, if one did.
+        """
 
     @abstractmethod
     def replace(self, reference: int, feature: Floats, keys: Callable[[], Tensor]) -> None:
@@ -87,8 +88,8 @@ class SharedTextKeys(TextKeys):
     """A key for each text in use, however many shots share it."""
 
     @property
-    def rows(self) -> Ints:
-        return self._texts.rows
+    def rows(self) -> Column:
+        return self._texts.of_shots
 
     def features(self, keys: Callable[[], Tensor]) -> Tensor:
         return torch.tensor(self._texts.features)
@@ -101,17 +102,11 @@ class SharedTextKeys(TextKeys):
         if self._texts.add(reference, feature):
             self.index.add(self._keys(torch.tensor(self._texts.features[-1:])))
 
-    def change(self, shot: int, reference: int, feature: Floats, key: Tensor) -> None:
-        appended, gone = self._texts.change(shot, reference, feature)
-        if appended:
-            self.index.add(self._keys(torch.tensor(feature[None])))
-        if gone is not None:
-            self.index.remove(gone)
-
-    def remove(self, shot: int) -> None:
+    def remove(self, shot: int) -> int | None:
         gone = self._texts.remove(shot)
         if gone is not None:
             self.index.remove(gone)
+        return gone
 
     def replace(self, reference: int, feature: Floats, keys: Callable[[], Tensor]) -> None:
         row = self._texts.replace(reference, feature)
@@ -122,34 +117,38 @@ class SharedTextKeys(TextKeys):
 class ShotTextKeys(TextKeys):
     """A key for each shot, made of its text and of its picture; see `Learned.text_feature`."""
 
+    def __init__(self, index: KeyIndex, networks: Networks, device: torch.device) -> None:
+        super().__init__(index, networks, device)
+        self._numbers = Column(np.int64, device=device)
+
     @property
-    def rows(self) -> Ints:
-        return np.arange(len(self._texts.rows))
+    def rows(self) -> Column:
+        return self._numbers
 
     def features(self, keys: Callable[[], Tensor]) -> Tensor:
-        return self._moved(self._texts.features[self._texts.rows], keys())
+        return self._moved(self._texts.features[self._texts.of_shots.view], keys())
 
     def load(self, references: Ints, features: Mapping[int, Floats], keys: Tensor) -> None:
         self._texts.load(references, features)
+        self._numbers.append(np.arange(len(references)))
         self.index.add(self._keys(self.features(lambda: keys)))
 
     def add(self, reference: int, feature: Floats | None, key: Tensor) -> None:
         self._texts.add(reference, feature)
-        text = self._texts.features[self._texts.rows[-1:]]
+        self._numbers.append(np.array([len(self._numbers)]))
+        text = self._texts.features[self._texts.of_shots.view[-1:]]
         self.index.add(self._keys(self._moved(text, key)))
 
-    def change(self, shot: int, reference: int, feature: Floats, key: Tensor) -> None:
-        self._texts.change(shot, reference, feature)
-        self.index.replace([shot], self._keys(self._moved(feature[None], key)))
-
-    def remove(self, shot: int) -> None:
+    def remove(self, shot: int) -> int | None:
         self._texts.remove(shot)
+        self._numbers.remove(len(self._numbers) - 1)
         self.index.remove(shot)
+        return shot
 
     def replace(self, reference: int, feature: Floats, keys: Callable[[], Tensor]) -> None:
         row = self._texts.replace(reference, feature)
         if row is not None:
-            shots = np.flatnonzero(self._texts.rows == row).tolist()
+            shots = np.flatnonzero(self._texts.of_shots.view == row).tolist()
             self.index.replace(shots, self._keys(self._moved(feature[None], keys()[shots])))
 
     def _moved(self, texts: Floats, keys: Tensor) -> Tensor:

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from adapter.encoder import Encoder
 from adapter.fit import Fit, Method
-from adapter.gaussian import Distances
 from adapter.head import Head, Hits, Scores
 from adapter.networks import Networks
-from adapter.text_pairs import TextPairs
 from indexer.adapters import Adapter
 from indexer.errors import EmptyCache
 from indexer.fitting import CacheSnapshot, Fitted, moved
@@ -203,16 +201,16 @@ class Live:
     def _current_head(self, memory: Memory) -> Head:
         """The head with every change; brought up to date once for any number of them."""
         if not self._current:
-            state = memory.state(self._encoder.device)
             known = self._head.distances
+            state = memory.state(None if known is None else known.precision)
             self._head = self._head.updated(
                 labels=state.labels,
                 classifier=state.classifier,
                 targets=state.targets,
                 text_rows=state.text_rows,
-                text_pairs=TextPairs.of(state.targets, state.text_rows),
+                text_pairs=state.text_pairs,
                 counts=state.counts,
-                distances=known and Distances.to(state.means, known.precision),
+                distances=state.distances,
             )
             self._current = True
         return self._head

@@ -13,23 +13,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adapter.gaussian import Distances
 from adapter.learned import Learned
 from adapter.support import SupportSet
+from adapter.text_pairs import TextPairs
+from indexer.columns import Column
+from indexer.distances import MovingDistances
 from indexer.index import KeyIndex, Rows
 from indexer.keys import TextKeys
+from indexer.pairs import PairCounts
 from indexer.records import ClassRow, Delta, Floats, Ints, ShotRows
 
 
 @dataclass(frozen=True)
 class State:
-    """What `Head.updated` wants to know; shapes as in `SupportSet`."""
+    """What `Head.updated` wants to know, in views: the next change may write to them."""
 
     labels: tuple[str, ...]
     classifier: Tensor
     targets: Tensor
     text_rows: Tensor
+    text_pairs: TextPairs
     counts: Tensor
-    means: Tensor
+    distances: Distances | None
 
 
 class Memory:
@@ -40,7 +46,14 @@ class Memory:
         texts: the text keys.
     """
 
-    def __init__(self, width: int, image: KeyIndex, texts: TextKeys, learned: Learned) -> None:
+    def __init__(
+        self,
+        width: int,
+        image: KeyIndex,
+        texts: TextKeys,
+        learned: Learned,
+        device: torch.device,
+    ) -> None:
         """Begin empty.
 
         Args:
@@ -48,6 +61,7 @@ class Memory:
             image: an empty index.
             texts: empty, of the same networks.
             learned: what moves image keys and takes the place of classes' texts.
+            device: where `state` is wanted.
         """
         self.width = width
         self.image = image
@@ -57,16 +71,23 @@ class Memory:
         self._plain = Rows(np.float32, width) if learned.moves_keys else None
         self._classes: list[ClassRow] = []
         self._place: dict[str, int] = {}
-        # By class: its row of the classifier, its shots, and the sum of their keys, in double so
-        # that adding and taking away leave no trace.
-        self._classifier = Rows(np.float32, width)
-        self._counts = Rows(np.int64)
+        self._label_of: dict[int, str] = {}
+        self._labels: tuple[str, ...] | None = None
+        # By class: its row of the classifier, its shots, the sum of their keys, in double so that
+        # adding and taking away leave no trace, and their mean as of the last `state`.
+        self._classifier = Column(np.float32, width, device=device)
+        self._counts = Column(np.int64, device=device)
         self._totals = Rows(np.float64, width)
+        self._means = Column(np.float32, width, device=device)
+        # Classes whose means are not what they were; None for all of them.
+        self._moved: set[int] | None = None
+        self._distances = MovingDistances()
         self._ids: list[str] = []
         self._row_of: dict[str, int] = {}
-        self._targets = Rows(np.int64)
+        self._targets = Column(np.int64, device=device)
         # Of each shot with a caption of its own in the text cache the caption's number, else -1.
         self._captions = Rows(np.int64)
+        self._pairs = PairCounts(device)
 
     def load(self, classes: Iterable[ClassRow], shots: ShotRows, texts: dict[int, Floats]) -> None:
         """Fill an empty memory with all that a store has."""
@@ -84,9 +105,12 @@ class Memory:
         self._row_of = {shot_id: at for at, shot_id in enumerate(shots.ids)}
         labels = self.labels
         self._add_keys(keys, [labels[at] for at in targets.tolist()], shots.ids)
-        self._counts.view[:] = np.bincount(targets, minlength=len(self._classes))
+        self._pairs.load(targets, self.texts.rows.view)
+        counts = np.bincount(targets, minlength=len(self._classes))
+        self._counts.put(np.arange(len(counts)), counts)
         for at in np.unique(targets).tolist():
             self._totals.view[at] = shots.keys[targets == at].sum(0, dtype=np.float64)
+        self._moved = None
 
     def apply(self, delta: Delta) -> None:
         """Have what the store has now, from what it had at the version that `delta` begins at."""
@@ -96,11 +120,10 @@ class Memory:
             self.delete_class(label)
         for row in delta.classes:
             self.put_class(row)
-        labels = {row.id: row.label for row in self._classes}
         shots = delta.shots
         for at, shot_id in enumerate(shots.ids):
             caption = int(shots.text_ids[at])
-            label = labels[int(shots.class_ids[at])]
+            label = self._label_of[int(shots.class_ids[at])]
             self.add(shot_id, label, shots.keys[at], caption, delta.captions.get(caption))
 
     def __len__(self) -> int:
@@ -113,8 +136,10 @@ class Memory:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, oldest first."""
-        return tuple(each.label for each in self._classes)
+        """The classes, oldest first: the same tuple until they change."""
+        if self._labels is None:
+            self._labels = tuple(each.label for each in self._classes)
+        return self._labels
 
     def has_class(self, label: str) -> bool:
         """Whether there is such a class."""
@@ -134,14 +159,10 @@ class Memory:
             row = replace(row, feature=trained.numpy(force=True))
         at = self._place.get(row.label)
         if at is None:
-            self._place[row.label] = len(self._classes)
-            self._classes.append(row)
-            self._classifier.append(row.feature[None])
-            self._counts.append(np.array([0]))
-            self._totals.append(np.zeros((1, self.width)))
+            self._append_class(row)
             return
         self._classes[at] = row
-        self._classifier.view[at] = row.feature
+        self._classifier.put([at], row.feature)
         self.texts.replace(-row.id, row.feature, self.keys)
 
     def add(
@@ -170,16 +191,15 @@ class Memory:
         self._ids.append(shot_id)
         self._targets.append(np.array([at]))
         self._captions.append(np.array([caption]))
+        self._pairs.add(at, int(self.texts.rows.view[-1]))
         self._add_keys(plain, [label], [shot_id])
-        self._counts.view[at] += 1
-        self._totals.view[at] += key
+        self._count(at, 1, key)
 
     def forget(self, shot_id: str) -> None:
         """Remove a shot; the last row takes its place."""
         row = self._row_of.pop(shot_id)
         at = int(self._targets.view[row])
-        self._counts.view[at] -= 1
-        self._totals.view[at] -= self._key(row)[0].numpy()
+        self._count(at, -1, self._key(row)[0].numpy())
         last = self._ids.pop()
         if last != shot_id:
             self._ids[row] = last
@@ -189,7 +209,10 @@ class Memory:
         if self._plain is not None:
             self._plain.remove(row)
         self.image.remove(row)
-        self.texts.remove(row)
+        self._pairs.remove(at, int(self.texts.rows.view[row]))
+        gone = self.texts.remove(row)
+        if gone is not None:
+            self._pairs.renumber(len(self.texts.index), gone)
 
     def delete_class(self, label: str) -> None:
         """Remove a class and its shots."""
@@ -197,27 +220,34 @@ class Memory:
         own = np.flatnonzero(self._targets.view == at)
         for shot_id in self.shot_ids(own.tolist()):
             self.forget(shot_id)
+        del self._label_of[self._classes[at].id]
         del self._classes[at]
-        for column in (self._classifier, self._counts, self._totals):
+        for column in (self._classifier, self._counts, self._totals, self._means):
             column.close_up(at)
         self._place = {each.label: place for place, each in enumerate(self._classes)}
-        self._targets.view[self._targets.view > at] -= 1
+        self._labels = self._moved = None
+        later = np.flatnonzero(self._targets.view > at)
+        self._targets.put(later, self._targets.view[later] - 1)
+        self._pairs.load(self._targets.view, self.texts.rows.view)
 
     def keys(self) -> Tensor:
         """(N, D): a copy of the plain keys on the CPU, in row order."""
         return self.image.keys() if self._plain is None else torch.tensor(self._plain.view)
 
-    def state(self, device: torch.device) -> State:
-        """All of it but the keys, copied to `device`."""
-        counts = self._counts.view
-        means = self._totals.view / np.maximum(counts, 1)[:, None]
+    def state(self, precision: Tensor | None = None) -> State:
+        """All of it but the keys, brought up to date where it has changed.
+
+        Args:
+            precision: (D, D), of the Gaussian term; None for no distances.
+        """
         return State(
             labels=self.labels,
-            classifier=torch.tensor(self._classifier.view, device=device),
-            targets=torch.tensor(self._targets.view, device=device),
-            text_rows=torch.tensor(self.texts.rows, device=device),
-            counts=torch.tensor(counts, device=device),
-            means=torch.tensor(means, dtype=torch.float32, device=device),
+            classifier=self._classifier.tensor,
+            targets=self._targets.tensor,
+            text_rows=self.texts.rows.tensor,
+            text_pairs=self._pairs.pairs(len(self.texts.index)),
+            counts=self._counts.tensor,
+            distances=None if precision is None else self._nearness(precision),
         )
 
     def support(self, logit_scale: float, keys: Tensor | None = None) -> SupportSet:
@@ -227,17 +257,45 @@ class Memory:
             logit_scale: the encoder's.
             keys: (N, D) those keys in row order, where they are at hand; not copied then.
         """
-        state = self.state(torch.device("cpu"))
         keys = self.keys() if keys is None else keys
         return SupportSet(
-            labels=state.labels,
-            classifier=state.classifier,
+            labels=self.labels,
+            classifier=torch.tensor(self._classifier.view),
             logit_scale=logit_scale,
             keys=keys,
-            targets=state.targets,
+            targets=torch.tensor(self._targets.view),
             texts=self.texts.features(lambda: keys),
-            text_rows=state.text_rows,
+            text_rows=torch.tensor(self.texts.rows.view),
         )
+
+    def _nearness(self, precision: Tensor) -> Distances:
+        """To all class means, computed again for those that are not what they were."""
+        moved = None if self._moved is None else sorted(self._moved)
+        rows = np.array(range(len(self._classes)) if moved is None else moved, dtype=np.int64)
+        counts = np.maximum(self._counts.view[rows], 1)
+        self._means.put(rows, self._totals.view[rows] / counts[:, None])
+        distances = self._distances.to(self._means.tensor, precision, moved)
+        self._moved = set()
+        return distances
+
+    def _append_class(self, row: ClassRow) -> None:
+        self._place[row.label] = at = len(self._classes)
+        self._label_of[row.id] = row.label
+        self._labels = None
+        self._classes.append(row)
+        self._classifier.append(row.feature[None])
+        self._counts.append(np.array([0]))
+        self._totals.append(np.zeros((1, self.width)))
+        self._means.append(np.zeros((1, self.width), np.float32))
+        if self._moved is not None:
+            self._moved.add(at)
+
+    def _count(self, at: int, shots: int, key: Floats) -> None:
+        """Have a class a shot more, or less, with this key (D,)."""
+        self._counts.put([at], self._counts.view[at] + shots)
+        self._totals.view[at] += shots * key
+        if self._moved is not None:
+            self._moved.add(at)
 
     def _own_text(self, at: int) -> tuple[int, Floats]:
         """Reference and feature of the text of a class's shots without caption."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
+from indexer.columns import Column
 from indexer.index import Rows
 from indexer.records import Floats, Ints
 
@@ -15,15 +17,18 @@ class Texts:
 
     A text is known by a number of the caller's, its reference. Rows of texts, and shots, are
     numbered without gaps: where one goes, the last takes its place.
+
+    Attributes:
+        of_shots: (N,), the row of each shot's text.
     """
 
-    def __init__(self, width: int) -> None:
-        """Begin empty; `width` is D."""
+    def __init__(self, width: int, device: torch.device) -> None:
+        """Begin empty; `width` is D, and `device` where `rows` are wanted."""
         self._features = Rows(np.float32, width)
         self._users = Rows(np.int64)
         self._references = Rows(np.int64)
         self._row_of: dict[int, int] = {}
-        self._of_shots = Rows(np.int64)
+        self.of_shots = Column(np.int64, device=device)
 
     def __len__(self) -> int:
         return len(self._features)
@@ -33,11 +38,6 @@ class Texts:
         """(M, D): the text features t, by row. Void after the next change."""
         return self._features.view
 
-    @property
-    def rows(self) -> Ints:
-        """(N,): the row of each shot's text. Void after the next change."""
-        return self._of_shots.view
-
     def load(self, references: Ints, features: Mapping[int, Floats]) -> None:
         """Fill the empty set for N shots at once.
 
@@ -46,7 +46,7 @@ class Texts:
             features: reference -> (D,), of all of them.
         """
         distinct, rows, users = np.unique(references, return_inverse=True, return_counts=True)
-        self._of_shots.append(rows.astype(np.int64))
+        self.of_shots.append(rows.astype(np.int64))
         if len(distinct):
             matrix = np.stack([features[reference] for reference in distinct.tolist()])
             self._append(distinct, matrix, users)
@@ -59,23 +59,13 @@ class Texts:
             feature: (D,), needed for a text that no shot has. Raises KeyError without.
         """
         row, appended = self._acquire(reference, feature)
-        self._of_shots.append(np.array([row]))
+        self.of_shots.append(np.array([row]))
         return appended
-
-    def change(self, shot: int, reference: int, feature: Floats) -> tuple[bool, int | None]:
-        """A shot gets another text.
-
-        Returns:
-            Whether the text was appended, and then which row went, with the last in its place.
-        """
-        before = int(self._of_shots.view[shot])
-        self._of_shots.view[shot], appended = self._acquire(reference, feature)
-        return appended, self._release(before)
 
     def remove(self, shot: int) -> int | None:
         """A shot goes; the row that went with it, if it alone had that text."""
-        row = int(self._of_shots.view[shot])
-        self._of_shots.remove(shot)
+        row = int(self.of_shots.view[shot])
+        self.of_shots.remove(shot)
         return self._release(row)
 
     def replace(self, reference: int, feature: Floats) -> int | None:
@@ -103,7 +93,8 @@ class Texts:
         del self._row_of[int(self._references.view[row])]
         if row != last:
             self._row_of[int(self._references.view[last])] = row
-            self._of_shots.view[self._of_shots.view == last] = row
+            moved = np.flatnonzero(self.of_shots.view == last)
+            self.of_shots.put(moved.tolist(), np.full_like(moved, row))
         for column in (self._features, self._users, self._references):
             column.remove(row)
         return row

@@ -81,7 +81,7 @@ def _compare_memory(store: Store, rows: Rows, finding: Finding, *, deep: bool) -
     ids = memory.shot_ids(range(len(memory)))
     if not torch.equal(memory.keys(), stored) or ids != rows.shots.ids:
         finding.complain("the keys in the index are not those of the store")
-    state = memory.state(torch.device("cpu"))
+    state = memory.state()
     numbers = torch.tensor([each.id for each in rows.classes], dtype=torch.int64)
     if not torch.equal(numbers[state.targets], torch.tensor(rows.shots.class_ids)):
         finding.complain("the classes of the keys in the index are not those of the store")

@@ -43,7 +43,7 @@ def filled(text_key: TextKey) -> tuple[TextKeys, Tensor]:
 def assert_holds(found: TextKeys, keys: Tensor, features: Tensor) -> None:
     """The features (N, D) of the shots' texts, and keys of these, in step."""
     stored = found.features(lambda: keys)
-    torch.testing.assert_close(stored[found.rows], features)
+    torch.testing.assert_close(stored[found.rows.tensor], features)
     torch.testing.assert_close(found.index.keys(), NETWORKS.meta_net(stored))
 
 
@@ -54,14 +54,15 @@ def test_shots_with_one_text_share_one_key() -> None:
     found.add(5, None, directions(1, 78, WIDTH))
     found.add(9, feature(9), directions(1, 79, WIDTH))
     assert len(found.index) == 3
-    found.change(1, 5, feature(5), keys[1:2])
+    assert found.remove(0) is None
+    # The last shot has the place of the first, and the last text that of the one that goes.
+    assert_holds(found, keys, text(9, -1, 5, 5, 5))
+    assert found.remove(1) == 0
     assert len(found.index) == 2
-    found.remove(0)
-    # The last shot has the place of the first, and the last text that of the one that went.
-    assert_holds(found, keys, text(9, 5, 5, 5, 5))
+    assert_holds(found, keys, text(9, 5, 5, 5))
     found.replace(5, feature(6), lambda: keys)
     found.replace(-1, feature(7), lambda: keys)
-    assert_holds(found, keys, text(9, 6, 6, 6, 6))
+    assert_holds(found, keys, text(9, 6, 6, 6))
 
 
 def test_a_key_of_text_and_picture_belongs_to_its_shot() -> None:
@@ -71,12 +72,11 @@ def test_a_key_of_text_and_picture_belongs_to_its_shot() -> None:
     assert_holds(found, keys, normalize(text(5, -1, 5, 5) + keys, dim=1))
     keys = torch.cat([keys, directions(1, 78, WIDTH)])
     found.add(5, None, keys[4:])
-    found.change(1, 9, feature(9), keys[1:2])
-    assert_holds(found, keys, normalize(text(5, 9, 5, 5, 5) + keys, dim=1))
-    found.remove(0)
+    assert_holds(found, keys, normalize(text(5, -1, 5, 5, 5) + keys, dim=1))
+    assert found.remove(0) == 0
     keys = keys[[4, 1, 2, 3]]
     found.replace(5, feature(6), lambda: keys)
-    assert_holds(found, keys, normalize(text(6, 9, 6, 6) + keys, dim=1))
+    assert_holds(found, keys, normalize(text(6, -1, 6, 6) + keys, dim=1))
 
 
 def test_none_is_made_without_shots() -> None:

@@ -85,9 +85,9 @@ def test_many_changes_cost_one_update_of_the_head(
     updates: list[int] = []
     state = Memory.state
 
-    def counted(memory: Memory, device: torch.device) -> object:
+    def counted(memory: Memory, precision: torch.Tensor | None) -> object:
         updates.append(len(memory))
-        return state(memory, device)
+        return state(memory, precision)
 
     monkeypatch.setattr(Memory, "state", counted)
     for seed in range(5):

@@ -17,9 +17,11 @@ from hypothesis.stateful import (
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adapter.gaussian import Distances
 from adapter.learned import Learned
 from adapter.networks import Networks
 from adapter.support import SupportSet
+from adapter.text_pairs import TextPairs
 from indexer.index import NumpyIndex
 from indexer.keys import make_text_keys
 from indexer.memory import Memory
@@ -29,6 +31,7 @@ from tests.indexer.helpers import directions
 WIDTH = 8
 CPU = torch.device("cpu")
 NETWORKS = Networks.initial(WIDTH, 4)
+PRECISION = torch.diag(torch.arange(1.0, WIDTH + 1))
 
 
 def vector(seed: int) -> Floats:
@@ -59,7 +62,7 @@ LEARNED = {
 def make(learned: Learned = LEARNED["nothing"]) -> Memory:
     networks = replace(NETWORKS, learned=learned)
     texts = make_text_keys(NumpyIndex(4), networks, CPU)
-    return Memory(WIDTH, NumpyIndex(WIDTH), texts, learned)
+    return Memory(WIDTH, NumpyIndex(WIDTH), texts, learned, CPU)
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,26 @@ def assert_told(found: dict[str, Told], expected: dict[str, Told]) -> None:
 
 def assert_consistent(memory: Memory) -> SupportSet:
     support = memory.support(1.0)
-    state = memory.state(CPU)
+    state = memory.state(PRECISION)
     assert len(memory.image) == len(memory) == len(support.targets)
     assert len(memory.texts.index) == len(support.texts)
     # No text without a shot, and sums that are those of the keys, after any number of changes.
     assert set(support.text_rows.tolist()) == set(range(len(support.texts)))
     torch.testing.assert_close(state.counts, support.counts)
-    torch.testing.assert_close(state.means, support.means, atol=1e-6, rtol=0)
     torch.testing.assert_close(state.targets, support.targets)
+    torch.testing.assert_close(state.classifier, support.classifier)
+    expected = Distances.to(support.means, PRECISION)
+    assert state.distances is not None
+    torch.testing.assert_close(state.distances.weights, expected.weights, atol=1e-5, rtol=0)
+    torch.testing.assert_close(state.distances.bias, expected.bias, atol=1e-5, rtol=0)
+    assert counted(state.text_pairs) == counted(TextPairs.of(state.targets, state.text_rows))
     return support
+
+
+def counted(pairs: TextPairs) -> dict[tuple[int, int], float]:
+    """(class, text) -> shots."""
+    found = zip(pairs.classes.tolist(), pairs.texts.tolist(), strict=True)
+    return dict(zip(found, pairs.counts.tolist(), strict=True))
 
 
 def test_an_empty_memory_has_the_shapes_of_nothing() -> None:
