@@ -17,6 +17,8 @@ from benchmarks.performance.row import Row
 from benchmarks.performance.runner import OVERTIME, run
 
 TOTAL_SECONDS = 600.0
+LOG_WIDTH = 140
+"""Of what is printed where there is no terminal to ask."""
 
 
 def main(
@@ -41,6 +43,8 @@ def main(
     names = only or list(registry.GPU if gpu else registry.CPU)
     groups = [registry.group(name) for name in names]
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=LOG_WIDTH)
     found, seconds = measure(groups, Setting(files, Path(), quick), console)
     taken = results.collect(found, said, seconds)
     console.print(table.terminal(taken.rows))
