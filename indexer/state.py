@@ -83,8 +83,10 @@ def read_delta(source: Source, after: int) -> Delta | None:
         then,
     ).fetchall()
     shots = connection.execute(
-        f"""{_TOUCHED} SELECT {_SHOT} FROM placements p JOIN touched USING (slot)
-        JOIN shots s ON s.position = p.position WHERE p.until IS NULL ORDER BY p.position""",
+        # In this order of the tables, and by slot: else all that is in force would be walked.
+        f"""{_TOUCHED} SELECT {_SHOT} FROM touched t CROSS JOIN placements p ON p.slot = t.slot
+        CROSS JOIN shots s ON s.position = p.position WHERE +p.until IS NULL
+        ORDER BY p.position""",
         then,
     ).fetchall()
     texts = _texts(source, {row[4] for row in shots if row[4] is not None})
@@ -196,8 +198,8 @@ def _classes_gone(source: Source, then: Mapping[str, int]) -> list[str]:
 
 
 def _classes_put(source: Source, then: Mapping[str, int]) -> list[ClassRow]:
-    query = f"""SELECT {_CLASS} FROM class_states s JOIN classes c ON c.id = s.class_id
-        WHERE s.until IS NULL AND s.since > :after ORDER BY c.id"""
+    query = f"""SELECT {_CLASS} FROM class_states s CROSS JOIN classes c ON c.id = s.class_id
+        WHERE +s.until IS NULL AND s.since > :after ORDER BY c.id"""
     return _class_rows(source, source.connection.execute(query, then).fetchall())
 
 
