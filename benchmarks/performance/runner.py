@@ -24,8 +24,12 @@ from benchmarks.performance.row import Row
 OVERTIME = 2.0
 """A group is stopped when it has taken this many times what it was meant to take."""
 
-PARTING_SECONDS = 15.0
+PARTING_SECONDS = 30.0
 """For a group that is stopped, to end the servers that it started."""
+
+
+LONGEST_REASON = 300
+"""Characters of an error's end, which may be the whole log of a server."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def _measure(group: Group, setting: Setting, sender: Connection) -> None:
     try:
         _send(sender, group.measure(setting))
     except Exception as error:
-        sender.send(_Failure(f"{type(error).__name__}: {error}"))
+        said = " ".join(str(error).split())
+        sender.send(_Failure(f"{type(error).__name__}: {said[-LONGEST_REASON:]}"))
         raise
 
 

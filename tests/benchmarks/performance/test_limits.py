@@ -1,0 +1,33 @@
+"""What the machine could do at most, against what can be worked out, and bare servers."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import torch
+
+from benchmarks.performance import limits
+from benchmarks.performance.bare import ANSWER, bare
+from benchmarks.performance.inputs import drawn
+
+
+def test_every_limit_is_a_time_or_a_speed() -> None:
+    assert 0 < limits.decode_ms(drawn(2, 64, 48)) < 100
+    assert 0.01 < limits.peak_gflops(torch.float32, repeats=2) < 100_000
+    assert 0 < limits.product_ms(keys=100, width=16, queries=4) < 100
+
+
+def test_the_operations_of_the_shipped_tower_are_counted() -> None:
+    # 0.089 as its convolutions add up; a layer that is not counted would show.
+    assert limits.image_gflop() == pytest.approx(0.089, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "starlette"])
+def test_a_bare_server_answers_each_request_of_a_connection(kind: str) -> None:
+    with (
+        bare("asyncio" if kind == "asyncio" else "starlette") as server,
+        httpx.Client(trust_env=False) as client,
+    ):
+        for size in (0, 200_000):
+            found = client.post(f"{server.url}/classify", content=b"x" * size)
+            assert (found.status_code, found.content) == (200, ANSWER)
