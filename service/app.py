@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from adapter.encoder import Encoder
 from indexer.records import Rows
 from service import __version__, errors, exposure, openapi
+from service.assignment import Assignment
 from service.authentication import Authentication
 from service.engine import Engine
 from service.historian import Historian
@@ -26,6 +28,7 @@ from service.refusals import Refusals
 from service.routes import ROUTERS
 from service.settings import Settings
 
+PUBLISH_SECONDS = 0.25
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": [
@@ -40,7 +43,10 @@ CORS: dict[str, Any] = {
 
 
 def create_app(
-    settings: Settings, encoder: Encoder | None = None, rows: Future[Rows] | None = None
+    settings: Settings,
+    encoder: Encoder | None = None,
+    rows: Future[Rows] | None = None,
+    assignment: Assignment | None = None,
 ) -> FastAPI:
     """The application, loading once its lifespan begins.
 
@@ -50,15 +56,20 @@ def create_app(
         settings: of the service.
         encoder: to use instead of the one that the settings name.
         rows: of the cache, on their way; see `indexer.preloading`.
+        assignment: of a worker; None where this process is the whole service.
     """
-    metrics = Metrics()
+    metrics = Metrics(None if assignment is None else assignment.metrics)
+    ledger = None if assignment is None else assignment.ledger()
     engine = Engine(settings, metrics, encoder, rows)
     historian = Historian(settings.cache)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine.start()
-        yield
+        async with _publishing(metrics, shared=assignment is not None):
+            yield
+        if ledger is not None:
+            ledger.close()
         await run_in_threadpool(historian.close)
         await run_in_threadpool(engine.close)
 
@@ -81,7 +92,7 @@ def create_app(
     app.add_middleware(
         Authentication,
         keyring=Keyring(KeyFile.of(settings), required=exposure.keys_required(settings)),
-        limits=Limits(settings),
+        limits=Limits(settings, ledger=ledger),
         routes=app.state.calls,
     )
     # The last one is the first that a request comes to.
@@ -94,6 +105,25 @@ def create_app(
     metrics.watch(lambda: _watch(engine))
     metrics.watch_parts(lambda: _parts(engine))
     return app
+
+
+@asynccontextmanager
+async def _publishing(metrics: Metrics, *, shared: bool) -> AsyncIterator[None]:
+    """Show other workers, where there are any, now and again how this one is doing."""
+
+    async def publish() -> None:
+        while True:
+            metrics.publish()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    if not shared:
+        yield
+        return
+    publishing = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        publishing.cancel()
 
 
 def _parts(engine: Engine) -> Iterator[Part]:

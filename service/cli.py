@@ -81,7 +81,7 @@ def main(
 def serve(**given: Any) -> None:
     """Serve the HTTP API; Ctrl-C or SIGTERM ends it, once what is in flight is answered."""
     settings = settings_of(given)
-    from service.server import ServeError
+    from service.running import ServeError
     from service.server import serve as run
 
     with failing(ServeError):

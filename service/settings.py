@@ -34,6 +34,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that answer, each with the whole model and all keys in memory.",
+    )
     published_host: str | None = Field(
         None,
         description="Address at which callers reach it, where something forwards to it; "

@@ -15,6 +15,7 @@ from torch import Tensor
 from adapter.encoder import PixelEncoder
 from service.server import serve
 from service.settings import load_settings
+from service.worker import work
 
 
 class SlowEncoder(PixelEncoder):
@@ -29,5 +30,14 @@ class SlowEncoder(PixelEncoder):
         return super().encode_images(pixels)
 
 
+def main(seconds: str = "0.0", *given: str) -> None:
+    """Serve, or be a worker of that."""
+    encoder = SlowEncoder(float(seconds))
+    if given:
+        work(given, encoder)
+    else:
+        serve(load_settings(), encoder, ("-m", "tests.e2e.pixels", seconds))
+
+
 if __name__ == "__main__":
-    serve(load_settings(), SlowEncoder(float(sys.argv[1]) if sys.argv[1:] else 0.0))
+    main(*sys.argv[1:])

@@ -20,7 +20,8 @@ from PIL import Image
 from adapter.encoder import Encoder, PixelEncoder
 from service.app import create_app
 from service.engine import Engine
-from service.server import configuration, listen
+from service.running import configuration
+from service.server import listen
 from service.settings import Settings
 
 RED, GREEN, BLUE, WHITE = (220, 20, 20), (20, 200, 20), (20, 20, 220), (250, 250, 250)

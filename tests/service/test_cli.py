@@ -17,7 +17,7 @@ from adapter.encoder import PixelEncoder
 from service import __version__, cli, indexing
 from service.cli import app
 from service.ending import FAILED, IN_PART, WRONG_USAGE
-from service.server import ServeError
+from service.running import ServeError
 from tests.service.serving import GREEN, RED, Service, picture
 
 

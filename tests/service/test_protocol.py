@@ -23,7 +23,8 @@ from service.metrics import Metrics
 from service.middleware import Around
 from service.protocol import BoundedProtocol
 from service.refusals import Refusals
-from service.server import configuration, listen
+from service.running import configuration
+from service.server import listen
 from service.settings import Settings
 
 OK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,7 +13,8 @@ from adapter.encoder import EncoderError, PixelEncoder
 from indexer.cache import Cache
 from indexer.errors import IndexUnavailable
 from service import engine
-from service.server import ServeError, listen, serve
+from service.running import ServeError
+from service.server import listen, serve
 from service.settings import Settings
 
 
