@@ -40,7 +40,7 @@ def image_gflop(model: str = DEFAULT_MODEL, pretrained: str | None = None) -> fl
     """10^9 operations of a model's image tower for one image. Raises EncoderError."""
     weights = find_weights(model, pretrained, None)
     # The tower as its authors wrote it: what it is served as does the same, out of sight.
-    towers, _ = create_towers(weights, "fp32", torch.device("cpu"), None)
+    towers, _ = create_towers(weights, torch.device("cpu"), None)
     pixels = torch.zeros(1, 3, *_size(towers))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         towers.encode_image(pixels)
