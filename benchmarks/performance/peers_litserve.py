@@ -1,6 +1,6 @@
 """The shipped model behind LitServe, with its batching. Runs in LitServe's own environment."""
 
-from __future__ import annotations
+# LitServe reads annotations as they are, so they must not be strings.
 
 import argparse
 import os

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from io import BytesIO
 from pathlib import Path
-from typing import TypedDict
 
 import open_clip
 import torch
 from PIL import Image
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from adapter import embedded
 from adapter.encoder import load_encoder
