@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -12,8 +13,9 @@ from torch.nn import functional
 
 from adapter.drawings import DEMO_CLASSES, demo_image
 from adapter.encoder import Encoder
-from adapter.images import to_pixels
+from adapter.images import ImageLimits
 from indexer.cache import Cache, NewShot
+from service.images import Preparation
 
 SHOTS = 16
 SPREAD = 0.6
@@ -22,10 +24,11 @@ SPREAD = 0.6
 
 def taught_pictures(folder: Path, encoder: Encoder, shots: int = SHOTS) -> Path:
     """A cache of the demonstration's twelve classes, each with so many drawn pictures; its path."""
+    preparation = Preparation(encoder.preprocessing, encoder.width, ImageLimits())
     features = {}
     for label in DEMO_CLASSES:
-        images = [demo_image(label, seed) for seed in range(shots)]
-        pixels = torch.stack([to_pixels(image, encoder.preprocessing) for image in images])
+        images = [preparation.query(_png(label, seed)).pixels for seed in range(shots)]
+        pixels = torch.cat([image for image in images if image is not None])
         features[label] = encoder.encode_images(pixels).float().cpu()
     return _taught(folder, encoder, features)
 
@@ -49,6 +52,12 @@ def _taught(folder: Path, encoder: Encoder, features: Mapping[str, Tensor]) -> P
                 cache.add(label, [_shot(label, place, row) for place, row in enumerate(rows)])
         cache.refit()
     return folder
+
+
+def _png(label: str, seed: int) -> bytes:
+    stream = BytesIO()
+    demo_image(label, seed).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def _shot(label: str, place: int, feature: Tensor) -> NewShot:

@@ -46,7 +46,7 @@ class LitServeSettings:
     """
 
     workers: int = 2
-    batch: int = 64
+    batch: int = 16
     wait: float = 0.01
     servers: int = 1
     fast_queue: bool = True
@@ -63,6 +63,12 @@ def require(name: Environment, folder: Path = FOLDER) -> Path:
     if not installed(name, folder):
         raise PeerMissing(f"not run: {name} is not installed: run {INSTALL}")
     return folder / name / "bin" / "python"
+
+
+def ours(cache: Path, *options: str) -> AbstractContextManager[Running]:
+    """The service on a cache, with its settings as they come but for `options`."""
+    command = [sys.executable, "-m", "service.cli", "serve", "--cache", str(cache), *options]
+    return running(lambda port: [*command, "--port", str(port)], "/readyz")
 
 
 def plain(cache: Path, workers: int = 1) -> AbstractContextManager[Running]:

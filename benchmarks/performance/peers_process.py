@@ -30,6 +30,19 @@ class Running:
     url: str
     pid: int
 
+    def pause(self) -> None:
+        """Have none of its processes run, so that it takes nothing from what is measured."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run while the block does."""
+        os.killpg(self.pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.pause()
+
 
 @contextmanager
 def running(
@@ -42,7 +55,8 @@ def running(
     Args:
         command: that serves at a port.
         health: path that is answered with 200 once it is ready.
-        environment: variables for it, beside this process's own.
+        environment: variables for it, beside this process's own, of which the
+            service's settings are left out.
 
     Raises:
         RuntimeError: it ended, or was not ready in time; its output is in the message.
@@ -54,7 +68,7 @@ def running(
             command(port),
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            env={**_environment(), **(environment or {})},
             start_new_session=True,
         )
         try:
@@ -69,6 +83,11 @@ def running(
             _end(process)
 
 
+def _environment() -> dict[str, str]:
+    """This process's own, less what would change the service's settings."""
+    return {name: value for name, value in os.environ.items() if "XMADAPTER" not in name}
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5, trust_env=False).status_code == 200
@@ -81,6 +100,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
+            # One that is paused would not hear of it.
+            os.killpg(process.pid, signal.SIGCONT)
         except ProcessLookupError:
             return
         try:
