@@ -14,6 +14,7 @@ import time
 from asyncio import Timeout
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from service.errors import Problem, busy
 
@@ -24,7 +25,7 @@ LONGEST_RETRY = 60
 
 
 class Ticket:
-    """What one request holds.
+    """What one request holds; nothing any more at the end of its `with` block.
 
     Attributes:
         gate: the bound that it is of.
@@ -39,6 +40,13 @@ class Ticket:
         self.held = 0
         self.images = 0
         self.gave_way = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+        self.release()
 
     @contextmanager
     def uploading(self, limit: Timeout) -> Iterator[None]:
@@ -142,15 +150,9 @@ class Gate:
         self._done = 0.0
         self._seconds = 0.0
 
-    @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """One request's ticket; at the end of the block it holds nothing any more."""
-        ticket = Ticket(self)
-        try:
-            yield ticket
-        finally:
-            ticket.leave()
-            ticket.release()
+    def ticket(self) -> Ticket:
+        """One request's ticket, to be held by a `with` block."""
+        return Ticket(self)
 
     @property
     def wait(self) -> float:

@@ -17,6 +17,7 @@ from indexer.records import Rows
 from service import __version__, errors, exposure, openapi
 from service.assignment import Assignment
 from service.authentication import Authentication
+from service.direct import Direct
 from service.engine import Engine
 from service.historian import Historian
 from service.keyfile import KeyFile
@@ -89,6 +90,7 @@ def create_app(
     app.state.calls = [call for router in ROUTERS for call in router.routes]
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(Direct, engine=engine)
     app.add_middleware(
         Authentication,
         keyring=Keyring(KeyFile.of(settings), required=exposure.keys_required(settings)),

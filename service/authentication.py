@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -49,6 +49,7 @@ class Authentication:
         self._keyring = keyring
         self._limits = limits
         self._routes = tuple(routes)
+        self._plain = dict(self._plain_routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it."""
@@ -94,13 +95,29 @@ class Authentication:
         """The scope that a request needs, by the very rules that route it afterwards."""
         if scope["path"] in OPEN_PAGES:
             return None
+        route = self._plain.get((scope["method"], scope["path"])) or self._route(scope)
+        if route is None:
+            return "read"
+        # For the metrics and the log, should it come no further.
+        scope["route"] = route
+        return scope_of(scope["method"], route.path_format)
+
+    def _route(self, scope: Scope) -> APIRoute | None:
         for route in self._routes:
             match, found = route.matches(scope)
             if match is Match.FULL:
-                # For the metrics and the log, should it come no further.
-                scope["route"] = found["route"]
-                return scope_of(scope["method"], route.path_format)
-        return "read"
+                matched: APIRoute = found["route"]
+                return matched
+        return None
+
+    def _plain_routes(self) -> Iterator[tuple[tuple[str, str], APIRoute]]:
+        """By method and path, the routes of the paths that are what they look like."""
+        for path in {route.path for route in self._routes if not route.param_convertors}:
+            for method in {each for route in self._routes for each in route.methods or ()}:
+                scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
+                route = self._route(scope)
+                if route is not None:
+                    yield (method, path), route
 
 
 def _given(scope: Scope) -> str:

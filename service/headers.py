@@ -5,6 +5,8 @@ The pages under /docs run the scripts that FastAPI names in them; they alone are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 Headers = list[tuple[bytes, bytes]]
 
 PAGES = ("/docs", "/redoc")
@@ -30,9 +32,13 @@ DATA: Headers = [
 PAGE: Headers = [*_ALWAYS, (b"content-security-policy", _SCRIPTS.encode())]
 
 
-def secured(path: str, headers: Headers) -> Headers:
+def secured(path: str, headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """An answer's headers with those that protect it; a `Cache-Control` of its own stays."""
-    added = PAGE if path.startswith(PAGES) else DATA
-    if any(name.lower() == _KEEP_NOTHING[0] for name, _ in headers):
-        return [*headers, *added]
-    return [*headers, *added, _KEEP_NOTHING]
+    kept, found = False, []
+    for header in headers:
+        found.append(header)
+        kept = kept or header[0].lower() == _KEEP_NOTHING[0]
+    found += PAGE if path.startswith(PAGES) else DATA
+    if not kept:
+        found.append(_KEEP_NOTHING)
+    return found

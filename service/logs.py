@@ -6,12 +6,14 @@ may put one into an address, and a trace may quote it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 LOGGER = logging.getLogger("xmadapter")
@@ -34,8 +36,8 @@ _NAMED = re.compile(
 )
 
 
-# Few lines hold any of these, and to look for one costs little.
-_SUSPECT = re.compile(rf"xma_|key|{_SECRET}", re.IGNORECASE | re.ASCII)
+# Few lines hold any of these, in lower case, and to look for them costs little.
+_SUSPECT = ("xma_", "key", "authorization", "cookie", "passw", "secret", "token")
 
 
 def masked(value: object) -> object:
@@ -47,7 +49,8 @@ def masked(value: object) -> object:
     if isinstance(value, list | tuple | set):
         return [masked(part) for part in value]
     text = str(value)
-    if not _SUSPECT.search(text):
+    lowered = text.lower()
+    if not any(word in lowered for word in _SUSPECT):
         return text
     return _NAMED.sub(rf"\g<name>{MASK}", _API_KEY.sub(f"xma_{MASK}", text))
 
@@ -62,7 +65,7 @@ def configure(
         stream: where they go.
         always: fields of every line of this process.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = Lines(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(always) if form == "json" else TextFormatter(always))
     for name, level in LEVELS.items():
         logger = logging.getLogger(name)
@@ -71,9 +74,58 @@ def configure(
         logger.propagate = False
 
 
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream: those of one turn of an event loop by one call, after it.
+
+    A line of trouble, or from a thread without an event loop, is written at once, after those that
+    wait.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record's line, now or soon."""
+        try:
+            self._waiting.append(f"{self.format(record)}\n")
+            loop = _running_loop() if record.levelno <= logging.INFO else None
+            if loop is None:
+                self.flush()
+            elif loop is not self._loop:
+                self._loop = loop
+                loop.call_soon(self.flush)
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        self.acquire()
+        try:
+            self._loop = None
+            if self._waiting:
+                lines, self._waiting = self._waiting, []
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def event(message: str, **fields: Any) -> None:
     """Log one event with its facts."""
-    LOGGER.info(message, extra={"fields": fields})
+    if LOGGER.isEnabledFor(logging.INFO):
+        # Made here: the logger would look through the stack for a line of source that none shows.
+        record = logging.LogRecord(LOGGER.name, logging.INFO, "", 0, message, (), None)
+        record.fields = fields
+        LOGGER.handle(record)
 
 
 def trouble(message: str, **fields: Any) -> None:
@@ -87,7 +139,12 @@ def failure(message: str, error: BaseException, **fields: Any) -> None:
 
 
 def _masked_field(name: str, value: object) -> object:
-    return MASK if _SECRET_NAME.fullmatch(name) and value is not None else masked(value)
+    return MASK if value is not None and _secret(name) else masked(value)
+
+
+@lru_cache(1_000)
+def _secret(name: str) -> bool:
+    return _SECRET_NAME.fullmatch(name) is not None
 
 
 def _message(record: logging.LogRecord) -> str:

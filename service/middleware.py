@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from starlette.datastructures import Headers as RequestHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +22,9 @@ CALLER_GONE = 499
 QUEUELESS = ("GET", "HEAD", "OPTIONS")
 # In the scope's state: whether a part of the body has not come yet.
 UNREAD = "unread"
+# Likewise: takes what is to be called when the caller hangs up, or None.
+WATCH = "watch"
+_ID_NAME = REQUEST_ID_HEADER.lower().encode()
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
 
 
@@ -32,7 +34,7 @@ class CallerGone(Exception):  # noqa: N818 (no error of anybody's)
 
 def request_id_of(given: str | None) -> str:
     """The caller's own id where it is well-formed, else a new one."""
-    return given if given and _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+    return given if given and _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
 
 
 class Admission:
@@ -72,16 +74,16 @@ class Around:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = request_id_of(RequestHeaders(scope=scope).get(REQUEST_ID_HEADER))
+        request_id = request_id_of(_given_id(scope["headers"]))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _headers(scope, message, request_id)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
@@ -94,6 +96,7 @@ class Around:
             await Problem("internal", INTERNAL).response(request_id)(scope, receive, send_with_id)
         finally:
             scope["state"].pop(UNREAD, None)
+            scope["state"].pop(WATCH, None)
             self._account(scope, request_id, status, time.perf_counter() - began)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
@@ -111,9 +114,16 @@ class Around:
         )
 
 
+def _given_id(headers: Headers) -> str | None:
+    for name, value in headers:
+        if name == _ID_NAME:
+            return value.decode("latin-1")
+    return None
+
+
 def _headers(scope: Scope, message: Message, request_id: str) -> Headers:
-    headers = secured(scope["path"], list(message["headers"]))
-    headers.append((REQUEST_ID_HEADER.lower().encode(), request_id.encode()))
+    headers = secured(scope["path"], message["headers"])
+    headers.append((_ID_NAME, request_id.encode()))
     unread: Callable[[], bool] | None = scope["state"].get(UNREAD)
     if unread is not None and unread() and not any(name == b"connection" for name, _ in headers):
         # Else the rest of the body would have to be read before the next request.

@@ -7,7 +7,7 @@ another one needs its place: so callers who say nothing never keep out one who d
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import logs
 from service.errors import Problem, busy
-from service.middleware import UNREAD
+from service.middleware import UNREAD, WATCH
 from service.refusals import Refusals, as_bytes
 from service.settings import Settings
 
@@ -94,6 +94,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._discarded: int | None = None
         self._refusal: Problem | None = None
         self._turned_away = False
+        self._hung_up: Callable[[], None] | None = None
+        self._gone = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller has come; somebody else makes room if it must."""
@@ -107,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
+        self._tell_gone()
         self._wait_no_more()
         self._stop_untaken()
         super().connection_lost(exc)
@@ -167,14 +170,23 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self.cycle
         cycle.transport = _Line(self)  # type: ignore[assignment]
         cycle.scope["state"][UNREAD] = lambda: cycle.more_body
+        cycle.scope["state"][WATCH] = self.watch
         if not self.pipeline:
             # For the body, whose time is the application's to measure.
             self._wait()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if not self._turned_away:
-            super().on_body(body)
+        if self._turned_away:
+            return
+        held: bytes | bytearray = self.cycle.body
+        if not held:
+            # As it is: uvicorn would copy it into an array, and that once more to hand it on.
+            self.cycle.body = body  # type: ignore[assignment]
+            body = b""
+        elif isinstance(held, bytes):
+            self.cycle.body = bytearray(held)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -247,6 +259,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         self._wait_no_more()
 
+    def watch(self, hung_up: Callable[[], None] | None) -> None:
+        """Have `hung_up` called when nobody waits any more for the answer that is under way."""
+        self._hung_up = hung_up
+        if self._gone:
+            self._tell_gone()
+
     @property
     def unread(self) -> bool:
         """Whether a part of the body of the request that is being answered has not come."""
@@ -255,6 +273,11 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _tell_gone(self) -> None:
+        self._gone = True
+        if self._hung_up is not None:
+            self._hung_up()
 
     def _count(self, size: int) -> None:
         self._parsed += size
@@ -291,6 +314,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+            self._tell_gone()
         if begun:
             self.transport.abort()
             return
@@ -311,7 +335,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait(self.timeout_keep_alive, self._head_is_late)
 
     def _write(self, problem: Problem) -> None:
-        request_id = uuid.uuid4().hex
+        request_id = secrets.token_hex(16)
         common = self.server_state.default_headers
         self.transport.write(as_bytes(problem, common, request_id, close=True))
         logs.event("refused", kind=problem.kind, status=problem.status, request_id=request_id)

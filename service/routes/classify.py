@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.answers import Document, written
-from service.bodies import IMAGE_TYPES, MULTIPART, read_image, read_images
+from service.bodies import IMAGE_TYPES, MULTIPART, Given, read_image, read_images
 from service.engine import Answered, Engine
 from service.errors import Problem
 from service.inputs import MAX_BATCH_IMAGES, ClassifyQuery
@@ -15,6 +15,8 @@ from service.routes.context import BodyReader, ReadyEngine, body, problems, sche
 from service.schemas import BatchClassification, Classification
 from service.streaming import JSON
 from service.waiting import answered
+
+PATH = "/classify"
 
 router = APIRouter(tags=["classify"], dependencies=[Depends(single_values)])
 
@@ -56,7 +58,7 @@ IMAGES = body(
 
 
 @router.post(
-    "/classify",
+    PATH,
     response_model=Classification,
     summary="Classify one image",
     response_description="The answer.",
@@ -76,13 +78,8 @@ async def classify(
 
         curl -F image=@photo.jpg http://127.0.0.1:8000/classify
     """
-    given = await read_image(reader)
-    timeout = engine.settings.request_timeout
-    found = await answered(request, engine.classify([given], query), timeout)
-    (verdict,) = found.results
-    if isinstance(verdict, Problem):
-        raise verdict
-    return _answer(verdict, found, engine, request)
+    image = await read_image(reader)
+    return Response(await classified(request, engine, image, query), media_type=JSON)
 
 
 @router.post(
@@ -113,16 +110,31 @@ async def classify_batch(
         {"error": result.document(request_id)} if isinstance(result, Problem) else result
         for result in found.results
     ]
-    return _answer({"results": results}, found, engine, request)
+    return Response(_answer({"results": results}, found, engine, request), media_type=JSON)
 
 
-def _answer(members: Document, found: Answered, engine: Engine, request: Request) -> Response:
+async def classified(request: Request, engine: Engine, image: Given, query: ClassifyQuery) -> bytes:
+    """The answer to one image, a `Classification` as JSON.
+
+    Raises:
+        Problem, CacheError: it cannot be answered.
+        CallerGone: nobody waits any more.
+    """
+    timeout = engine.settings.request_timeout
+    found = await answered(request, engine.classify([image], query), timeout)
+    (verdict,) = found.results
+    if isinstance(verdict, Problem):
+        raise verdict
+    return _answer(verdict, found, engine, request)
+
+
+def _answer(members: Document, found: Answered, engine: Engine, request: Request) -> bytes:
     """Written once: no model is made of an answer, and none checks it."""
     document = {
         **members,
         "cache_version": found.cache_version,
         "adapter": found.adapter,
         "model": engine.cache.encoder.name,
-        "request_id": request.state.request_id,
+        "request_id": request.scope["state"]["request_id"],
     }
-    return Response(written(document), media_type=JSON)
+    return written(document)

@@ -58,11 +58,12 @@ async def _engine(request: Request) -> Engine:
 ReadyEngine = Annotated[Engine, Depends(_engine)]
 
 
-async def _reader(request: Request, engine: ReadyEngine) -> Reader:
+def reader_of(request: Request, engine: Engine) -> Reader:
+    """What reads a request's body. Raises Problem: not-ready."""
     settings = engine.settings
     return Reader(
         request=request,
-        ticket=request.state.ticket,
+        ticket=request.scope["state"]["ticket"],
         pool=engine.pool,
         max_image=settings.max_image_bytes,
         max_request=settings.max_request_bytes,
@@ -70,6 +71,10 @@ async def _reader(request: Request, engine: ReadyEngine) -> Reader:
         min_rate=settings.min_upload_rate,
         width=engine.cache.encoder.width,
     )
+
+
+async def _reader(request: Request, engine: ReadyEngine) -> Reader:
+    return reader_of(request, engine)
 
 
 BodyReader = Annotated[Reader, Depends(_reader)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -85,6 +86,30 @@ def test_the_servers_chatter_is_left_out() -> None:
     assert "boundary" not in stream.getvalue()
     assert "Started" not in stream.getvalue()
     assert "Invalid HTTP request" in stream.getvalue()
+
+
+def test_lines_of_one_turn_of_an_event_loop_are_written_together() -> None:
+    stream = io.StringIO()
+    seen: list[int] = []
+
+    async def scenario() -> None:
+        for number in range(3):
+            logs.event("request", number=number)
+        seen.append(len(stream.getvalue().splitlines()))
+        await asyncio.sleep(0)
+        seen.append(len(stream.getvalue().splitlines()))
+        logs.event("request", number=3)
+        logs.trouble("broken")
+        seen.append(len(stream.getvalue().splitlines()))
+        logs.event("last of a loop")
+
+    logs.configure("text", stream)
+    asyncio.run(scenario())
+    logs.event("stopped")
+    assert seen == [0, 3, 5]
+    messages = [line.split(maxsplit=2)[2] for line in stream.getvalue().splitlines()]
+    requests = [f"request number={number}" for number in range(4)]
+    assert messages == [*requests, "broken", "last of a loop", "stopped"]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

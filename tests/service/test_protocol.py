@@ -31,8 +31,22 @@ OK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 MEGABYTE = b"x" * 2**20
 
 
+HUNG_UP = threading.Event()
+
+
+async def watch(scope: Scope) -> None:
+    """Until the caller hangs up, which the server must tell of itself."""
+    gone = asyncio.Event()
+    scope["state"]["watch"](gone.set)
+    await gone.wait()
+    scope["state"]["watch"](None)
+    HUNG_UP.set()
+
+
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """/: what came; /early: an answer before the body; /large: 8 MB; /work: takes 0.3 seconds."""
+    """/: what came; /early: an answer before the body; /large: 8 MB; /work: takes 0.3 seconds;
+    /watch: none, until the caller hangs up.
+    """
     body, more = b"", True
     while more and scope["path"] != "/early":
         message = await receive()
@@ -40,6 +54,9 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
             return
         body += message.get("body", b"")
         more = message.get("more_body", False)
+    if scope["path"] == "/watch":
+        await watch(scope)
+        return
     if scope["path"] == "/work":
         await asyncio.sleep(0.3)
     found = {"body": len(body), "headers": len(scope["headers"])}
@@ -342,6 +359,24 @@ def test_where_all_are_at_work_a_newcomer_is_told_to_come_back(tmp_path: Path) -
         assert working.head().startswith("HTTP/1.1 200")
         refused(newcomer, 503, "overloaded")
         assert working.head().startswith("HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("after", [b"", OK, b"GET /"])
+def test_who_hangs_up_is_told_of(connect: Connect, after: bytes) -> None:
+    HUNG_UP.clear()
+    line = connect()
+    line.send(b"POST /watch HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" + after)
+    assert not HUNG_UP.wait(0.05)
+    line.socket.close()
+    assert HUNG_UP.wait(5)
+
+
+def test_a_body_in_many_pieces_is_whole(connect: Connect) -> None:
+    pieces = b"".join(b"%x\r\n%s\r\n" % (size, b"x" * size) for size in (1, 70_000, 3, 4))
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    line = connect()
+    line.ask(head + pieces + b"0\r\n\r\n")
+    assert json.loads(line.body)["body"] == 70_008
 
 
 ADD = b"POST / HTTP/1.1\r\nX-Request-ID: mine\r\nContent-Length: 3\r\n\r\n"

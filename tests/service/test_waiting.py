@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from fastapi import Request
@@ -21,6 +22,20 @@ def make(hang_up: asyncio.Event, gate: Gate | None = None) -> Request:
 
     scope = {"type": "http", "headers": [], "state": {"ticket": Ticket(gate or Gate(9, 100))}}
     return Request(scope, receive)
+
+
+def make_told(after: float) -> Request:
+    """A request whose server tells, so many seconds later, that the caller has hung up."""
+
+    async def receive() -> Message:
+        raise AssertionError("it is not asked")
+
+    def watch(hung_up: Callable[[], None] | None) -> None:
+        if hung_up is not None:
+            asyncio.get_running_loop().call_later(after, hung_up)
+
+    state = {"ticket": Ticket(Gate(9, 100)), "watch": watch}
+    return Request({"type": "http", "headers": [], "state": state}, receive)
 
 
 async def never(cancelled: list[bool]) -> None:
@@ -65,6 +80,45 @@ def test_work_for_a_caller_who_hangs_up_is_cancelled() -> None:
 
     asyncio.run(scenario())
     assert cancelled == [True]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01])
+def test_a_server_that_tells_who_hangs_up_is_not_asked(after: float) -> None:
+    cancelled: list[bool] = []
+
+    async def scenario() -> None:
+        request = make_told(after)
+        with pytest.raises(CallerGone):
+            await answered(request, never(cancelled), 10)
+        assert request.state.ticket.images == 0
+
+    asyncio.run(scenario())
+    assert cancelled == [True]
+
+
+def test_a_caller_who_hangs_up_once_time_is_over_changes_nothing() -> None:
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await asyncio.sleep(0.02)
+
+    async def scenario() -> None:
+        with pytest.raises(Problem, match=r"took longer than 0\.01 seconds"):
+            await answered(make_told(0.02), slow_to_end(), 0.01)
+
+    asyncio.run(scenario())
+
+
+def test_work_that_runs_out_of_its_own_time_says_so_itself() -> None:
+    async def work() -> None:
+        raise TimeoutError("mine")
+
+    async def scenario() -> None:
+        await answered(make_told(10), work(), 10)
+
+    with pytest.raises(TimeoutError, match="mine"):
+        asyncio.run(scenario())
 
 
 def test_work_that_takes_too_long_is_cancelled() -> None:
