@@ -22,6 +22,7 @@ from indexer.memory import Memory
 from indexer.opening import check_features
 from indexer.records import Rows
 from indexer.store import Store
+from indexer.turn import turn
 
 FEW = 1024
 """Keys that are always added one by one; many more of them are quicker read all anew."""
@@ -120,6 +121,23 @@ class Live:
             self.version = rows.version
         self._sound = True
 
+    def refresh(self) -> Head:
+        """The head with all that memory has; brought up to date once for any number of changes."""
+        if not self._current:
+            known = self._head.distances
+            state = self._memory.state(None if known is None else known.precision)
+            self._head = self._head.updated(
+                labels=state.labels,
+                classifier=state.classifier,
+                targets=state.targets,
+                text_rows=state.text_rows,
+                text_pairs=state.text_pairs,
+                counts=state.counts,
+                distances=state.distances,
+            )
+            self._current = True
+        return self._head
+
     def score(self, features: Tensor) -> Scores:
         """Score unit query features (B, D). Raises EmptyCache or FeatureError."""
         self.catch_up()
@@ -132,7 +150,7 @@ class Live:
             queries = self._networks.img2txt_net(features)
             image = _hits(memory.image, features)
             text = _hits(memory.texts.index, queries)
-            return self._current_head(memory).score(features, image, text)
+            return self.refresh().score(features, image, text)
 
     def snapshot(self) -> CacheSnapshot:
         """A copy of all shots."""
@@ -183,11 +201,20 @@ class Live:
         """Answer with the stored numbers, or fit them where there are none that can be used."""
         support = self._memory.support(self._encoder.logit_scale, keys)
         snapshot = CacheSnapshot(support, self.version, self.adapter.networks, self.method)
+        if self._take_stored(snapshot):
+            return
+        with turn(self._store.folder):
+            # Another process that is starting may have fitted meanwhile.
+            if not self._take_stored(snapshot):
+                self.install(snapshot.fit())
+
+    def _take_stored(self, snapshot: CacheSnapshot) -> bool:
+        """Answer with the stored numbers; False where there are none that can be used."""
         numbers, version = stored_fit(self._store, self.adapter.fit_name(self.method))
         if numbers is None or version is None or not snapshot.suits(numbers):
-            self.install(snapshot.fit())
-        else:
-            self._use(replace(snapshot.head(numbers), version=version))
+            return False
+        self._use(replace(snapshot.head(numbers), version=version))
+        return True
 
     def _keep(self, adapter: Adapter, fitted: Fitted) -> None:
         name = adapter.fit_name(self.method)
@@ -197,23 +224,6 @@ class Live:
         self._head = moved(fitted.head, self._encoder.device)
         self.fitted_version = fitted.version
         self._current = False
-
-    def _current_head(self, memory: Memory) -> Head:
-        """The head with every change; brought up to date once for any number of them."""
-        if not self._current:
-            known = self._head.distances
-            state = memory.state(None if known is None else known.precision)
-            self._head = self._head.updated(
-                labels=state.labels,
-                classifier=state.classifier,
-                targets=state.targets,
-                text_rows=state.text_rows,
-                text_pairs=state.text_pairs,
-                counts=state.counts,
-                distances=state.distances,
-            )
-            self._current = True
-        return self._head
 
     def _on_device(self, adapter: Adapter) -> Networks:
         # A module moves in place, and fits need it on the CPU: so there are two.

@@ -245,7 +245,8 @@ class Store(Reader):
                 """INSERT INTO fits (name, version, json, checksum) VALUES (?, ?, ?, ?)
                 ON CONFLICT (name) DO UPDATE SET version = excluded.version,
                 json = excluded.json, checksum = excluded.checksum
-                WHERE excluded.version >= version""",
+                WHERE excluded.version > version OR excluded.version = version
+                AND (excluded.json <> json OR excluded.checksum <> checksum)""",
                 (name, version, text, checksum(name, text, version)),
             )
 

@@ -27,6 +27,7 @@ from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
 from indexer.errors import CacheError
 from indexer.records import Cap, Reply, Rows
+from indexer.turn import turn
 from service import logs
 from service.admission import Gate
 from service.answers import Document, verdicts
@@ -172,8 +173,9 @@ class Engine:
     def _refit(self) -> None:
         _take_one_core()
         cache = self.cache
-        fitted = cache.fitted(self._ask(cache.support))
-        self._ask(lambda: cache.install(fitted))
+        with turn(cache.path):
+            fitted = cache.fitted(self._ask(cache.support))
+            self._ask(lambda: cache.install(fitted))
 
     def _follow(self) -> None:
         """Have a newly published adapter serve, if there is one; else the last goes on."""
