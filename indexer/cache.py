@@ -381,8 +381,9 @@ class Cache:
         return self._live.snapshot()
 
     def catch_up(self) -> int:
-        """Have what the store has, whoever changed it; the version."""
+        """Have what the store has, whoever changed it, ready for the next answer; the version."""
         self._live.catch_up()
+        self._live.refresh()
         return self._live.version
 
     def fitted(self, snapshot: CacheSnapshot) -> Fitted:
