@@ -10,12 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adapter.precision import Precision, chosen_dtype
+from adapter.tower import ImageTower
 from adapter.weights import DEFAULT_MODEL, EncoderError, Weights, create_towers, find_weights
 
 __all__ = [
@@ -31,10 +33,7 @@ __all__ = [
     "load_encoder",
 ]
 
-Precision = Literal["auto", "fp32", "fp16", "bf16"]
-
 TEXT_BATCH = 256
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,9 @@ class Encoder(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """M texts to unit-norm float32 features (M, D); M may be 0."""
 
+    def warm(self, largest: int) -> None:
+        """Make ready for batches of up to `largest` images, on the thread that will encode."""
+
 
 def load_encoder(
     model: str = DEFAULT_MODEL,
@@ -105,18 +107,21 @@ def load_encoder(
             from a fixed seed, which give right shapes and costs and meaningless answers.
             Not needed for the shipped model, and not taken with "hf-hub:".
         device: "auto" (CUDA where there is one), or a name that torch knows.
-        precision: of the towers; "auto" is fp16 on CUDA and fp32 elsewhere. Features are
-            float32 whatever it is.
+        precision: of the image tower, see `adapter.precision`; the text tower is fp32.
+            Features are float32 whatever it is.
         cache_dir: where downloaded weights are kept; the library's own place if None.
 
     Raises:
         EncoderError: the model, its weights or the device cannot be had.
     """
     target = _resolve_device(device)
-    chosen = _resolve_precision(precision, target)
+    try:
+        dtype = chosen_dtype(precision, target)
+    except ValueError as error:
+        raise EncoderError(str(error)) from error
     weights = find_weights(model, pretrained, cache_dir)
-    towers, tokenizer = create_towers(weights, chosen, target, cache_dir)
-    return OpenClipEncoder(weights, towers, tokenizer, target, _DTYPES[chosen])
+    towers, tokenizer = create_towers(weights, target, cache_dir)
+    return OpenClipEncoder(weights, towers, tokenizer, target, dtype)
 
 
 class OpenClipEncoder:
@@ -132,14 +137,14 @@ class OpenClipEncoder:
     ) -> None:
         self._towers = towers
         self._tokenizer = tokenizer
-        self._dtype = dtype
         self.device = device
         self.name = weights.name
         self.preprocessing = _preprocessing_of(towers)
         self.logit_scale = float(towers.logit_scale.detach().float().exp().max())
         self.fingerprint = fingerprint(weights.model, weights.checksum(), self.preprocessing)
-        self._mean, self._std = _channel_statistics(self.preprocessing, device)
         self.width = self._tokens_to_features([""]).shape[1]
+        seen = self.preprocessing
+        self._tower = ImageTower(towers, seen.size, seen.mean, seen.std, dtype)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """uint8 pixels (B, 3, H, W) to unit-norm float32 features (B, D); B may be 0.
@@ -150,11 +155,11 @@ class OpenClipEncoder:
         check_pixels(pixels, self.preprocessing)
         if len(pixels) == 0:
             return torch.zeros(0, self.width, device=self.device)
-        with torch.inference_mode():
-            scaled = pixels.to(self.device, non_blocking=True).float() / 255
-            normalised = (scaled - self._mean) / self._std
-            features = self._towers.encode_image(normalised.to(self._dtype))
-        return _unit(features)
+        return _unit(self._tower(pixels))
+
+    def warm(self, largest: int) -> None:
+        """Make ready for batches of up to `largest` images, on the thread that will encode."""
+        self._tower.warm(largest)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """M texts to unit-norm float32 features (M, D); M may be 0."""
@@ -210,6 +215,9 @@ class PixelEncoder:
         stacked = torch.stack(rows) if rows else torch.zeros(0, self.width)
         return _unit(stacked.to(self.device))
 
+    def warm(self, largest: int) -> None:
+        """Nothing is made ready: no size of a batch is slower the first time."""
+
     def _text_row(self, text: str) -> Tensor:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
@@ -234,20 +242,13 @@ def check_pixels(pixels: Tensor, preprocessing: Preprocessing) -> None:
     if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, height, width):
         raise ValueError(
             f"expected pixels of shape (B, 3, {height}, {width}), got {tuple(pixels.shape)}: "
-            "make them with adapter.images.to_pixels"
+            "make them with adapter.resizing.to_pixels"
         )
 
 
 def _unit(features: Tensor) -> Tensor:
     # In float32: a half-precision norm loses three digits and can overflow.
     return functional.normalize(features.float(), dim=-1)
-
-
-def _channel_statistics(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, ...]:
-    return tuple(
-        torch.tensor(values, device=device).view(1, 3, 1, 1)
-        for values in (preprocessing.mean, preprocessing.std)
-    )
 
 
 def _preprocessing_of(towers: Any) -> Preprocessing:
@@ -281,11 +282,3 @@ def _resolve_device(device: str) -> torch.device:
             f"{device!r} was asked for, but no CUDA device is usable: give cpu or auto"
         )
     return resolved
-
-
-def _resolve_precision(precision: str, device: torch.device) -> str:
-    if precision == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
-    if precision not in _DTYPES:
-        raise EncoderError(f"expected precision auto, {', '.join(_DTYPES)}, got {precision!r}")
-    return precision

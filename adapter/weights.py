@@ -70,9 +70,9 @@ def find_weights(model: str, pretrained: str | None, cache_dir: Path | None) -> 
 
 
 def create_towers(
-    weights: Weights, precision: str, device: torch.device, cache_dir: Path | None
+    weights: Weights, device: torch.device, cache_dir: Path | None
 ) -> tuple[Any, Any]:
-    """Build open_clip's model, in eval mode and frozen, and its tokenizer.
+    """Build open_clip's model, float32, in eval mode and frozen, and its tokenizer.
 
     Raises:
         EncoderError: the file is damaged or of another architecture, or the network is needed.
@@ -86,7 +86,7 @@ def create_towers(
             towers = open_clip.create_model(
                 weights.model,
                 pretrained=weights.argument,
-                precision=precision,
+                precision="fp32",
                 device=device,
                 force_quick_gelu=weights.quick_gelu,
                 pretrained_text=False,

@@ -76,7 +76,9 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 ...")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Of the towers; auto is fp16 on CUDA and fp32 elsewhere."
+        "auto",
+        description="Of the image tower; auto is fp16 on CUDA, bf16 on processors with "
+        "instructions for it, fp32 elsewhere.",
     )
     weights_dir: Path | None = Field(None, description="Folder where downloaded weights are kept.")
     method: Literal["paper", "full"] | None = Field(

@@ -25,7 +25,8 @@ from adapter.encoder import (
     fingerprint,
     load_encoder,
 )
-from adapter.images import to_pixels
+from adapter.picture import Picture
+from adapter.resizing import to_pixels
 
 TINY = "xmadapter-test-tiny"
 TINY_CONFIG = {
@@ -63,9 +64,9 @@ def weights_file(tiny_config: None, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def pictures(count: int = 5) -> list[Image.Image]:
+def pictures(count: int = 5) -> list[Picture]:
     noise = torch.randint(0, 256, (count, 40, 56, 3), generator=torch.Generator().manual_seed(1))
-    return [Image.fromarray(rows.to(torch.uint8).numpy()) for rows in noise]
+    return [Picture.of_rows(rows.to(torch.uint8).numpy()) for rows in noise]
 
 
 def batch(encoder: Encoder, count: int = 5) -> torch.Tensor:
@@ -78,12 +79,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_features_equal_open_clips_own(weights_file: Path) -> None:
-    encoder = load_encoder(TINY, str(weights_file), device="cpu")
+    encoder = load_encoder(TINY, str(weights_file), device="cpu", precision="fp32")
     model, transform = open_clip.create_model_from_pretrained(TINY, str(weights_file))
     with torch.no_grad():
-        images = model.encode_image(
-            torch.stack([transform(image) for image in pictures()]), normalize=True
-        )
+        # Its resizing has tests of its own, to a step of 255.
+        normalise = transform.transforms[-1]
+        images = model.encode_image(normalise(batch(encoder) / 255), normalize=True)
         texts = model.encode_text(open_clip.get_tokenizer(TINY)(["a cat", "part 4711"]), True)
     # Batches of another size may sum in another order.
     torch.testing.assert_close(encoder.encode_images(batch(encoder)), images, atol=1e-6, rtol=0)
@@ -171,19 +172,31 @@ def test_half_precision_gives_float32_features_and_the_same_fingerprint(
     assert exact.fingerprint == coarse.fingerprint
     for ours, theirs in (
         (coarse.encode_images(batch(coarse)), exact.encode_images(batch(exact))),
-        (coarse.encode_texts(["a cat"]), exact.encode_texts(["a cat"])),
+        (
+            load_encoder(TINY, str(weights_file), device="cpu").encode_images(batch(exact)),
+            exact.encode_images(batch(exact)),
+        ),
     ):
         assert ours.dtype == torch.float32
         # bf16 keeps 8 bits: a cosine of 1 to within a few times 2^-8 squared.
         assert (ours * theirs).sum(1).min() > 0.999
         torch.testing.assert_close(ours.norm(dim=1), torch.ones(len(ours)))
+    # The text tower is not in question: prompts are encoded once.
+    assert torch.equal(coarse.encode_texts(["a cat"]), exact.encode_texts(["a cat"]))
+
+
+def test_making_ready_changes_no_feature(tiny: Encoder) -> None:
+    before = tiny.encode_images(batch(tiny))
+    for encoder in (tiny, PixelEncoder()):
+        encoder.warm(8)
+    assert torch.equal(tiny.encode_images(batch(tiny)), before)
 
 
 @pytest.mark.gpu
 def test_fp16_on_cuda_is_the_default_and_close_to_fp32(weights_file: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    exact = load_encoder(TINY, str(weights_file), device="cpu")
+    exact = load_encoder(TINY, str(weights_file), device="cpu", precision="fp32")
     fast = load_encoder(TINY, str(weights_file))
     assert fast.device.type == "cuda"
     features = fast.encode_images(batch(fast))
@@ -290,7 +303,7 @@ def test_the_pixel_encoder_sees_colours_and_is_repeatable() -> None:
 
     def flat(*color: int) -> torch.Tensor:
         image = Image.new("RGB", (50, 40), color)
-        return to_pixels(image, encoder.preprocessing).unsqueeze(0)
+        return to_pixels(Picture.of_pillow(image), encoder.preprocessing).unsqueeze(0)
 
     red, dark_red, blue, grey = encoder.encode_images(
         torch.cat([flat(250, 0, 0), flat(200, 20, 20), flat(0, 0, 250), flat(127, 127, 127)])
