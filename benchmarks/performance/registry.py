@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.performance.group import Group
 
-CPU: tuple[str, ...] = ()
+CPU: tuple[str, ...] = ("growth", "start")
 GPU: tuple[str, ...] = ("gpu",)
 
 
