@@ -238,8 +238,7 @@ class Engine:
             )
             del rows
             limits = ImageLimits(settings.max_image_bytes, settings.max_image_pixels)
-            size = encoder.preprocessing.size
-            encoder.encode_images(torch.zeros(1, 3, *size, dtype=torch.uint8))
+            encoder.warm(settings.max_batch)
         except BaseException as error:
             self.started.set_exception(error)
             return
