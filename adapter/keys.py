@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from PIL.Image import Image
 from torch import Tensor
 from torch.nn import functional
 
 from adapter.encoder import Preprocessing
-from adapter.images import to_pixels, view_pixels
+from adapter.picture import Picture
+from adapter.resizing import to_pixels, view_pixels
 
 VIEWS = 10
 """Random crops that an image's key is the mean of (Tip-Adapter)."""
@@ -15,18 +15,18 @@ CROPS = 256
 """Crops in one pass of the image tower: bounds memory whatever batch and views are."""
 
 
-def crops(image: Image, preprocessing: Preprocessing, views: int, sha256: str) -> Tensor:
-    """(v, 3, H, W) uint8: random views of an image; with v = 1, its plain centre crop.
+def crops(picture: Picture, preprocessing: Preprocessing, views: int, sha256: str) -> Tensor:
+    """(v, 3, H, W) uint8: random views of a picture; with v = 1, its plain centre crop.
 
     Args:
-        image: to look at.
+        picture: to look at.
         preprocessing: of the encoder.
         views: v, at least 1.
-        sha256: hex, of the image's bytes: the same bytes are always seen alike.
+        sha256: hex, of the picture's file: the same bytes are always seen alike.
     """
     if views == 1:
-        return to_pixels(image, preprocessing)[None]
-    return view_pixels(image, preprocessing, views, seed=int(sha256[:12], 16))
+        return to_pixels(picture, preprocessing)[None]
+    return view_pixels(picture, preprocessing, views, seed=int(sha256[:12], 16))
 
 
 def key_of_views(views: Tensor) -> Tensor:

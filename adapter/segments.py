@@ -35,14 +35,21 @@ class Jpeg:
     """A JPEG taken apart.
 
     Attributes:
-        picture: the JPEG without comments, profiles, EXIF and the like.
+        source: the whole file.
+        pieces: (start, end) of those parts of it that the picture is made of.
         exif: without what it starts with in the file; empty where there is none.
         xmp: likewise.
     """
 
-    picture: bytes
+    source: bytes
+    pieces: tuple[tuple[int, int], ...]
     exif: bytes
     xmp: bytes
+
+    @property
+    def picture(self) -> bytes:
+        """The JPEG without comments, profiles, EXIF and the like."""
+        return b"".join(self.source[start:end] for start, end in self.pieces)
 
 
 @dataclass(frozen=True)
@@ -59,25 +66,24 @@ def split_jpeg(data: bytes) -> Jpeg:
     Raises:
         TooManyParts: it has more than `MAX_SEGMENTS` before its picture, or `MAX_SCANS` in it.
     """
-    kept, exif, xmp = [data[:2]], [], b""
+    pieces, exif, xmp = [(0, min(2, len(data)))], [], b""
     frame = None
     for number, segment in enumerate(_segments(data, 2)):
         if number >= MAX_SEGMENTS:
             raise TooManyParts(f"expected at most {MAX_SEGMENTS} segments in a JPEG, got more")
-        body = data[segment.body : segment.end]
         if segment.marker == _START_OF_SCAN:
             _check_scans(data, segment, frame)
-            kept.append(data[segment.start :])
+            pieces.append((segment.start, len(data)))
             break
         if segment.marker in _FRAMES:
             frame = segment
-        if segment.marker == _EXIF and body.startswith(_EXIF_START):
-            exif.append(body.removeprefix(_EXIF_START))
-        elif segment.marker == _EXIF and body.startswith(_XMP_START):
-            xmp = body.removeprefix(_XMP_START)
+        if segment.marker == _EXIF and data.startswith(_EXIF_START, segment.body):
+            exif.append(data[segment.body + len(_EXIF_START) : segment.end])
+        elif segment.marker == _EXIF and data.startswith(_XMP_START, segment.body):
+            xmp = data[segment.body + len(_XMP_START) : segment.end]
         elif segment.marker in (_JFIF, _ADOBE) or not _is_metadata(segment.marker):
-            kept.append(data[segment.start : segment.end])
-    return Jpeg(b"".join(kept), b"".join(exif), xmp)
+            pieces.append((segment.start, segment.end))
+    return Jpeg(data, tuple(pieces), b"".join(exif), xmp)
 
 
 def check_png(data: bytes) -> None:

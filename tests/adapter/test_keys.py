@@ -4,18 +4,18 @@ import hashlib
 
 import numpy as np
 import torch
-from PIL import Image
 
 from adapter.encoder import PixelEncoder
-from adapter.images import to_pixels, view_pixels
 from adapter.keys import crops, key_of_views
+from adapter.picture import Picture
+from adapter.resizing import to_pixels, view_pixels
 
 PREPROCESSING = PixelEncoder().preprocessing
 
 
-def picture() -> Image.Image:
+def picture() -> Picture:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
+    return Picture.of_rows(noise)
 
 
 def test_the_same_bytes_are_always_seen_alike() -> None:

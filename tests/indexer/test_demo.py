@@ -33,7 +33,7 @@ def test_the_demo_has_a_cache_images_to_try_and_a_class_to_teach(tmp_path: Path)
     teach = sorted((tmp_path / "teach").rglob("*.png"))
     assert [path.name for path in teach] == ["0.png", "1.png", "2.png", "3.png"]
     assert {path.parent.name for path in teach} == {EXTRA_CLASS}
-    assert open_image(teach[0].read_bytes()).size == (224, 224)
+    assert open_image(teach[0].read_bytes()).pixels.shape == (3, 224, 224)
     assert EXTRA_CLASS not in DEMO_CLASSES
 
 
