@@ -48,6 +48,11 @@ class _Box:
     width: int
 
 
+def scaled_short_edge(preprocessing: Preprocessing) -> int:
+    """Pixels that a picture's short edge must keep where it may be decoded at a smaller scale."""
+    return 2 * max(preprocessing.size)
+
+
 def to_pixels(picture: Picture, preprocessing: Preprocessing) -> Tensor:
     """Resize and crop as the model wants it: uint8 (3, H, W), contiguous.
 
