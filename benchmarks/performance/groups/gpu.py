@@ -82,6 +82,7 @@ def towers(
     """The image tower's rows."""
     encoder = load_encoder(model, pretrained, device=str(device), precision="bf16")
     batch, batches, repeats = (4, 1, 1) if quick else (256, 20, 10)
+    encoder.warm(batch)
     for row, staged in ((ENCODER, True), (RESIDENT, False)):
         rates = encoder_rates(encoder, batch, batches, repeats, staged=staged)
         yield row.measured(rates, note=f"batches of {batch}")
