@@ -7,7 +7,7 @@ for CLIP: Wang et al., "A Hard-to-Beat Baseline for Training-free CLIP-based Ada
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,9 @@ from adapter.support import SupportSet
 
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Shrinkage candidates, as multiples of the scatter's mean eigenvalue."""
+
+PART = 8192
+"""Keys whose scatter is summed at once."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,12 @@ class Spectrum:
     @classmethod
     def of(cls, support: SupportSet) -> Spectrum:
         """Sum (f - mu_c)(f - mu_c)^T over all shots, and decompose it."""
-        residuals = support.keys - support.means[support.targets]
-        eigenvalues, basis = torch.linalg.eigh(residuals.T @ residuals)
-        return cls(basis, eigenvalues.clamp(min=0), len(residuals))
+        width = support.keys.shape[1]
+        scatter = support.keys.new_zeros(width, width)
+        for residuals in _residuals(support):
+            scatter.addmm_(residuals.T, residuals)
+        eigenvalues, basis = torch.linalg.eigh(scatter)
+        return cls(basis, eigenvalues.clamp(min=0), len(support.keys))
 
     @property
     def degenerate(self) -> bool:
@@ -63,8 +69,8 @@ class Spectrum:
 
 def has_scatter(support: SupportSet) -> bool:
     """Whether a class has two different shots; without, there is no covariance but the identity."""
-    residuals = support.keys - support.means[support.targets]
-    return not _is_rounding(float(residuals.square().sum()), len(residuals))
+    squares = sum(float(residuals.square_().sum()) for residuals in _residuals(support))
+    return not _is_rounding(squares, len(support.keys))
 
 
 def whitened(support: SupportSet, whitening: Tensor) -> SupportSet:
@@ -140,7 +146,8 @@ class Distances:
         Minus this, up to a constant, is log N(f; mu_c, P^-1).
         """
         own = 0.5 * ((features @ self.precision) * features).sum(1)
-        return own[:, None] - features @ self.weights.T + self.bias
+        # This way round, since a product with many rows on its left is quicker.
+        return torch.addmm(self.bias[:, None], self.weights, features.T, alpha=-1).add_(own).T
 
 
 def leave_one_out(
@@ -188,6 +195,13 @@ def leave_one_out(
         distances.scatter_(1, own[:, None], ((count / others).square() * left_out)[:, None])
         torch.mul(distances, 0.5 * (spectrum.samples - 1), out=found[step])
     return found
+
+
+def _residuals(support: SupportSet) -> Iterator[Tensor]:
+    """(n, D): what keys are away from their class's mean, by parts: all would be a second cache."""
+    for start in range(0, len(support.keys), PART):
+        part = slice(start, start + PART)
+        yield support.keys[part] - support.means[support.targets[part]]
 
 
 def _is_rounding(squares: float, samples: int) -> bool:

@@ -98,7 +98,7 @@ class Memory:
         self._captions.append(self._captions_in_use(shots.text_ids))
         references = np.where(self._captions.view > 0, self._captions.view, -shots.class_ids)
         features = {-each.id: each.feature for each in self._classes} | texts
-        keys = torch.tensor(shots.keys)
+        keys = torch.from_numpy(shots.keys)
         self.texts.load(references, features, keys)
         self._targets.append(targets)
         self._ids = list(shots.ids)

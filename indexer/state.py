@@ -17,6 +17,9 @@ from indexer.database import damaged
 from indexer.records import ClassRow, Delta, Floats, Rows, ShotRows
 
 _SHOT = "p.slot, s.position, p.class_id, s.id, s.text_id, s.sha256, s.created, s.checksum, s.key"
+_LIGHT = 5
+"""Of these, what is needed once a row has been checked."""
+PART = 4096
 _SHOTS = f"""SELECT {_SHOT} FROM placements p JOIN shots s ON s.position = p.position
     WHERE p.until IS NULL ORDER BY p.position"""
 _CLASS = "c.id, c.label, c.created, s.prompts, s.feature"
@@ -56,13 +59,19 @@ def read_rows(source: Source) -> Rows:
     version, digest = _last(source)
     classes = source.connection.execute(_CLASSES).fetchall()
     texts = _texts(source, None)
-    shots = source.connection.execute(_SHOTS).fetchall()
     total = sum(of_class(*row) for row in classes)
-    total += sum(_part(source, row, texts) for row in shots)
+    shots, keys = [], []
+    # By parts, so that the keys are never there a second time, one by one.
+    cursor = source.connection.execute(_SHOTS)
+    while part := cursor.fetchmany(PART):
+        total += sum(_part(source, row, texts) for row in part)
+        keys.append(matrix(source, [row[-1] for row in part]))
+        shots += [row[:_LIGHT] for row in part]
     if packed(total) != digest:
         raise damaged(source.path, f"its rows are not those of its version {version}")
     captions = {number: text.feature for number, text in texts.items()}
-    return Rows(version, _class_rows(source, classes), _shot_rows(source, shots), captions)
+    merged = _shot_rows(shots, _joined(keys, source.width))
+    return Rows(version, _class_rows(source, classes), merged, captions)
 
 
 def read_delta(source: Source, after: int) -> Delta | None:
@@ -97,7 +106,7 @@ def read_delta(source: Source, after: int) -> Delta | None:
         shots_gone=[row[0] for row in gone],
         classes_gone=_classes_gone(source, then),
         classes=_classes_put(source, then),
-        shots=_shot_rows(source, shots),
+        shots=_shot_rows(shots, matrix(source, [row[-1] for row in shots])),
         captions={number: text.feature for number, text in texts.items()},
     )
 
@@ -203,9 +212,20 @@ def _classes_put(source: Source, then: Mapping[str, int]) -> list[ClassRow]:
     return _class_rows(source, source.connection.execute(query, then).fetchall())
 
 
-def _shot_rows(source: Source, rows: Sequence[Any]) -> ShotRows:
-    """Keys by slot, in the order of the oldest shot of each."""
-    keys = matrix(source, [row[8] for row in rows])
+def _joined(parts: list[Floats], width: int) -> Floats:
+    """(n, D) of some of them each; `parts` is empty afterwards."""
+    joined = np.empty((sum(map(len, parts)), width), np.float32)
+    end = len(joined)
+    # From the end, each let go of once it is copied.
+    while parts:
+        part = parts.pop()
+        joined[end - len(part) : end] = part
+        end -= len(part)
+    return joined
+
+
+def _shot_rows(rows: Sequence[Any], keys: Floats) -> ShotRows:
+    """Rows of `_SHOT` and their keys by slot, in the order of the oldest shot of each."""
     slots = np.array([row[0] for row in rows], dtype=np.int64)
     _, first, members = np.unique(slots, return_index=True, return_inverse=True)
     if len(first) < len(rows):
