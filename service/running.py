@@ -6,6 +6,7 @@ What is heavy is imported when that begins, and not before.
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 import socket
@@ -60,6 +61,9 @@ def run(
     # Imports and a large cache make objects by the million, and none of them is garbage: to look at
     # them again and again would take a fifth of the start.
     gc.disable()
+    # Before torch is imported. A thread that spins until the next operation holds up those that
+    # decode, and the other processes; its user's own wish goes before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from indexer.preloading import preloading
 

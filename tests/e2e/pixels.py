@@ -8,35 +8,32 @@ SECONDS is how long each batch of images takes, so that a test can catch it at w
 from __future__ import annotations
 
 import sys
-import time
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from adapter.encoder import PixelEncoder
 from service.server import serve
 from service.settings import load_settings
 from service.worker import work
 
-
-class SlowEncoder(PixelEncoder):
-    """Takes its time."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
-
-    def encode_images(self, pixels: Tensor) -> Tensor:
-        time.sleep(self._seconds)
-        return super().encode_images(pixels)
+if TYPE_CHECKING:
+    from tests.e2e.slow_encoder import SlowEncoder
 
 
 def main(seconds: str = "0.0", *given: str) -> None:
     """Serve, or be a worker of that."""
-    encoder = SlowEncoder(float(seconds))
     if given:
-        work(given, encoder)
-    else:
-        serve(load_settings(), encoder, ("-m", "tests.e2e.pixels", seconds))
+        work(given, encoder(seconds))
+        return
+    settings = load_settings()
+    # The supervisor of several workers has no use for torch, as with a real model.
+    own = encoder(seconds) if settings.workers == 1 else None
+    serve(settings, own, ("-m", "tests.e2e.pixels", seconds))
+
+
+def encoder(seconds: str) -> SlowEncoder:
+    """The encoder of one process."""
+    from tests.e2e.slow_encoder import SlowEncoder
+
+    return SlowEncoder(float(seconds))
 
 
 if __name__ == "__main__":

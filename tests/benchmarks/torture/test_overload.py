@@ -16,7 +16,7 @@ from benchmarks.torture.row import Clock
 from benchmarks.torture.vitals import Vitals
 from benchmarks.torture.wire import Reply
 from service.client import Client
-from tests.e2e.pixels import SlowEncoder
+from tests.e2e.slow_encoder import SlowEncoder
 from tests.service.serving import serving
 
 FLAT = [Vitals(second, 100.0, 10, 10) for second in range(60)]
