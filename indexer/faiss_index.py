@@ -1,4 +1,4 @@
-"""Keys in FAISS: exact on the CPU, exact on the GPU, and inverted lists for large caches.
+"""Keys in FAISS: exact on the CPU, and inverted lists for large caches.
 
 An index is never read from a file: keys come from the store, and the one thing that is dear to
 compute, the centroids of the inverted lists, is a plain matrix (`indexer.centroids`).
@@ -7,8 +7,6 @@ compute, the centroids of the inverted lists, is a plain matrix (`indexer.centro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 import faiss as faiss_module
@@ -18,21 +16,20 @@ from torch import Tensor
 
 from adapter.head import Hits
 from indexer.errors import IndexUnavailable
-from indexer.index import check_keys, check_replacement, check_row
+from indexer.index import Rows, check_keys, check_replacement, check_row
 from indexer.records import Floats, Ints
 
 # Its own type hints, where a version has any, lack parts that are used here.
 faiss: Any = faiss_module
 
-GPU_LARGEST_K = 2048
-"""What FAISS's GPU kernels select at most."""
-
 KEYS_A_LIST = 39
 """FAISS warns of centroids trained on fewer points each."""
 
 LARGEST_LISTS = 4096
-TRAINING_ROUNDS = 10
-LEAST_PROBES = 8
+TRAINING_ROUNDS = 8
+
+PROBES = 16
+"""Lists that a search looks into: 8,000 of 1,000,000 keys. See docs/performance.md."""
 
 
 class FaissFlatIndex:
@@ -96,7 +93,9 @@ class FaissIvfIndex:
     """Keys in lists around trained centroids; a search looks into the nearest lists only.
 
     Not exact: the sum over all shots cannot be had, only the k nearest that were found. For
-    caches of hundreds of thousands of shots.
+    caches of hundreds of thousands of shots. Searched are copies in half precision, which halves
+    what a search has to read, and is off by 2^-11 of a key's numbers at most; `keys` and `key`
+    give out what was added.
     """
 
     kind = "faiss-ivf"
@@ -111,53 +110,57 @@ class FaissIvfIndex:
             width: of a key.
             centroids: (lists, width) from `train`; without them there is one list, and every
                 search looks at all keys.
-            probes: how many lists a search looks into; an eighth of them by default.
+            probes: how many lists a search looks into; `PROBES` by default.
         """
         self.width = width
         if centroids is None:
             centroids = torch.zeros(1, width)
         check_keys(centroids, width)
         self.lists = len(centroids)
-        self.probes = min(self.lists, probes or max(LEAST_PROBES, self.lists // 8))
+        self.probes = min(self.lists, probes or PROBES)
+        self._keys = Rows(np.float32, width)
         # A quantiser that holds all centroids makes the index count as trained.
         self._quantiser = faiss.IndexFlatIP(width)
         self._quantiser.add(_array(centroids))
-        metric = faiss.METRIC_INNER_PRODUCT
-        self._index = faiss.IndexIVFFlat(self._quantiser, width, self.lists, metric)
+        half, metric = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        self._index = faiss.IndexIVFScalarQuantizer(
+            self._quantiser, width, self.lists, half, metric, False
+        )
+        self._index.is_trained = True
         # Finds a key by its row without a walk through all lists.
         self._index.set_direct_map_type(faiss.DirectMap.Hashtable)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._keys)
 
     def add(self, keys: Tensor) -> None:
         check_keys(keys, self.width)
         rows = np.arange(len(self), len(self) + len(keys), dtype=np.int64)
         self._index.add_with_ids(_array(keys), rows)
+        self._keys.append(_array(keys))
 
     def remove(self, row: int) -> None:
         last = len(self) - 1
         check_row(row, last + 1)
-        moved = self._index.reconstruct(last)
-        gone = np.unique(np.array([row, last], dtype=np.int64))
-        self._index.remove_ids(faiss.IDSelectorArray(len(gone), faiss.swig_ptr(gone)))
+        self._forget(np.unique(np.array([row, last], dtype=np.int64)))
+        self._keys.remove(row)
         if row != last:
-            self._index.add_with_ids(moved[None], np.array([row], dtype=np.int64))
+            moved = self._keys.view[row : row + 1]
+            self._index.add_with_ids(moved, np.array([row], dtype=np.int64))
 
     def replace(self, rows: Sequence[int], keys: Tensor) -> None:
         check_replacement(rows, keys, len(self), self.width)
         numbers = np.array(rows, dtype=np.int64)
-        self._index.remove_ids(faiss.IDSelectorArray(len(numbers), faiss.swig_ptr(numbers)))
+        self._forget(numbers)
         self._index.add_with_ids(_array(keys), numbers)
+        self._keys.view[numbers] = _array(keys)
 
     def keys(self) -> Tensor:
-        if not len(self):
-            return torch.zeros(0, self.width)
-        return torch.from_numpy(self._index.reconstruct_n(0, len(self)))
+        return torch.from_numpy(self._keys.view.copy())
 
     def key(self, row: int) -> Tensor:
         check_row(row, len(self))
-        return torch.from_numpy(self._index.reconstruct(row))
+        return torch.from_numpy(self._keys.view[row].copy())
 
     def similarities(self, queries: Tensor) -> Tensor:
         raise IndexUnavailable(
@@ -170,9 +173,10 @@ class FaissIvfIndex:
         if not (k := min(k, len(self))):
             return _no_hits(queries)
         similarity, rows = self._search(_array(queries), k, self.probes)
-        if (rows < 0).any():
+        short = (rows < 0).any(axis=1)
+        if short.any():
             # The nearest lists hold fewer than k keys. All lists together hold enough.
-            similarity, rows = self._search(_array(queries), k, self.lists)
+            similarity[short], rows[short] = self._search(_array(queries)[short], k, self.lists)
         return _hits(similarity, rows, queries.device)
 
     def _search(self, queries: Floats, k: int, probes: int) -> tuple[Floats, Ints]:
@@ -180,113 +184,30 @@ class FaissIvfIndex:
         similarity, rows = self._index.search(queries, k, params=parameters)
         return similarity, rows
 
-
-class FaissGpuIndex:
-    """All keys in one tensor on the GPU: exact.
-
-    FAISS's own GPU indices copy everything on each add and cannot remove, so the keys live in a
-    tensor that grows by doubling, and FAISS searches that. For one thread only, as all of FAISS
-    on a GPU.
-    """
-
-    kind = "faiss-gpu"
-    exact = True
-
-    def __init__(self, width: int, device: torch.device | str = "cuda") -> None:
-        """Make an empty index. Raises IndexUnavailable where there is no GPU."""
-        if (reason := gpu_unavailable()) is not None:
-            raise IndexUnavailable(f"{reason}: choose faiss-flat, or auto")
-        place = torch.device(device)
-        if place.type != "cuda":
-            raise IndexUnavailable(f"expected a CUDA device for faiss-gpu, got {place}")
-        self.width = width
-        self._buffer = torch.empty(0, width, device=place)
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, keys: Tensor) -> None:
-        check_keys(keys, self.width)
-        count = self._count + len(keys)
-        if count > len(self._buffer):
-            grown = self._buffer.new_empty(max(count, 2 * len(self._buffer)), self.width)
-            grown[: self._count] = self._view()
-            self._buffer = grown
-        self._buffer[self._count : count] = keys.to(self._buffer)
-        self._count = count
-
-    def remove(self, row: int) -> None:
-        check_row(row, self._count)
-        self._buffer[row] = self._buffer[self._count - 1]
-        self._count -= 1
-
-    def replace(self, rows: Sequence[int], keys: Tensor) -> None:
-        check_replacement(rows, keys, len(self), self.width)
-        self._view()[list(rows)] = keys.to(self._buffer)
-
-    def keys(self) -> Tensor:
-        return self._view().cpu()
-
-    def key(self, row: int) -> Tensor:
-        check_row(row, self._count)
-        return self._view()[row].cpu()
-
-    def similarities(self, queries: Tensor) -> Tensor:
-        check_keys(queries, self.width)
-        return (queries.to(self._buffer) @ self._view().T).to(queries.device)
-
-    def search(self, queries: Tensor, k: int) -> Hits:
-        check_keys(queries, self.width)
-        if not (k := min(k, self._count)):
-            return _no_hits(queries)
-        if k > GPU_LARGEST_K:
-            top = self.similarities(queries).topk(k)
-            return Hits(top.values, top.indices)
-        on_device = queries.to(self._buffer).contiguous()
-        with torch.cuda.device(self._buffer.device):
-            similarity, rows = faiss.knn_gpu(
-                _resources(), on_device, self._view(), k, metric=faiss.METRIC_INNER_PRODUCT
-            )
-        return Hits(similarity.to(queries.device), rows.to(queries.device))
-
-    def _view(self) -> Tensor:
-        return self._buffer[: self._count]
+    def _forget(self, rows: Ints) -> None:
+        self._index.remove_ids(faiss.IDSelectorArray(len(rows), faiss.swig_ptr(rows)))
 
 
 def train(keys: Tensor, seed: int = 0) -> Tensor:
     """Centroids (lists, width) for `FaissIvfIndex`, from keys (N, width) like those it will hold.
 
-    About 4 sqrt(N) lists, by spherical k-means on at most 256 keys a list.
+    About 2 sqrt(N) lists, by spherical k-means on as few keys a list as do: more of them take
+    minutes, and find no more neighbours.
     """
     count = len(keys)
-    lists = max(1, min(int(4 * count**0.5), count // KEYS_A_LIST, LARGEST_LISTS))
+    lists = max(1, min(int(2 * count**0.5), count // KEYS_A_LIST, LARGEST_LISTS))
     if lists == 1:
         return torch.zeros(1, keys.shape[1])
     kmeans = faiss.Kmeans(
-        keys.shape[1], lists, niter=TRAINING_ROUNDS, spherical=True, seed=seed + 1
+        keys.shape[1],
+        lists,
+        niter=TRAINING_ROUNDS,
+        spherical=True,
+        seed=seed + 1,
+        max_points_per_centroid=KEYS_A_LIST,
     )
     kmeans.train(_array(keys))
     return torch.from_numpy(np.array(kmeans.centroids, np.float32))
-
-
-def gpu_unavailable() -> str | None:
-    """Why there can be no FAISS on a GPU here; None if there can."""
-    if not torch.cuda.is_available():
-        return "torch finds no CUDA device"
-    if not hasattr(faiss, "StandardGpuResources"):
-        return "this build of FAISS has no GPU code"
-    if faiss.get_num_gpus() == 0:
-        return "FAISS finds no GPU"
-    return None
-
-
-@cache
-def _resources() -> Any:
-    """FAISS's scratch memory on the GPU (1.5 GiB): once a process, and outliving every index."""
-    # Lets FAISS's functions take torch's CUDA tensors without copies.
-    import_module("faiss.contrib.torch_utils")
-    return faiss.StandardGpuResources()
 
 
 def _array(rows: Tensor) -> Floats:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapter.head import Hits
+from indexer.errors import IndexUnavailable
 
 IndexKind = Literal["auto", "numpy", "faiss-flat", "faiss-ivf", "faiss-gpu"]
-"""`auto`: exact, in FAISS, on the GPU where the encoder is on one."""
+"""`auto`: exact, on the GPU where the encoder is on one, else in FAISS on the CPU."""
 
 
 class KeyIndex(Protocol):
@@ -170,11 +171,11 @@ def make_index(
     """
     # Here, since FAISS is slow to import and nothing else needs it.
     from indexer import faiss_index
+    from indexer.gpu_index import GpuIndex
 
     place = torch.device(device)
     if kind == "auto":
-        on_gpu = place.type == "cuda" and faiss_index.gpu_unavailable() is None
-        kind = "faiss-gpu" if on_gpu else "faiss-flat"
+        kind = "faiss-gpu" if place.type == "cuda" else "faiss-flat"
     if kind == "numpy":
         return NumpyIndex(width)
     if kind == "faiss-flat":
@@ -182,7 +183,11 @@ def make_index(
     if kind == "faiss-ivf":
         return faiss_index.FaissIvfIndex(width, centroids)
     if kind == "faiss-gpu":
-        return faiss_index.FaissGpuIndex(width, place)
+        if place.type != "cuda" or not torch.cuda.is_available():
+            raise IndexUnavailable(
+                f"expected a CUDA device for faiss-gpu, got {place}: choose faiss-flat, or auto"
+            )
+        return GpuIndex(width, place)
     raise ValueError(f"expected one of {', '.join(get_args(IndexKind))}, got {kind!r}")
 
 

@@ -13,14 +13,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from indexer.errors import IndexUnavailable
-from indexer.faiss_index import FaissIvfIndex, gpu_unavailable, train
+from indexer.faiss_index import FaissIvfIndex, train
+from indexer.gpu_index import GpuIndex, summed_in_single
 from indexer.index import IndexKind, KeyIndex, NumpyIndex, Rows, make_index
 
 WIDTH = 16
 # Sums of 16 products of float32 below 1, in whatever order a kind adds them up: a few ulp of 1.
 TOLERANCE = 2e-6
+# Keys, and on a GPU queries too, in half precision: 2^-11 of each number. Keys of length 3 here.
+HALF = 3 * 2**-10
 
-without_gpu = gpu_unavailable()
+without_gpu = None if torch.cuda.is_available() else "torch finds no CUDA device"
 gpu = [pytest.mark.gpu, pytest.mark.skipif(bool(without_gpu), reason=without_gpu or "")]
 
 Make = Callable[[], KeyIndex]
@@ -41,19 +44,23 @@ def make_ivf() -> KeyIndex:
         "numpy",
         "faiss-flat",
         pytest.param("faiss-ivf", id="faiss-ivf with all probes"),
+        pytest.param("gpu's twin", id="faiss-gpu's on the CPU"),
         pytest.param("faiss-gpu", marks=gpu),
     ]
 )
 def make(request: pytest.FixtureRequest) -> Make:
-    kind: IndexKind = request.param
-    if kind == "faiss-ivf":
+    if request.param == "faiss-ivf":
         return make_ivf
+    if request.param == "gpu's twin":
+        return lambda: GpuIndex(WIDTH, "cpu", reserve=30)
+    kind: IndexKind = request.param
     device = "cuda" if kind == "faiss-gpu" else "cpu"
     return lambda: make_index(WIDTH, kind, device)
 
 
 def assert_holds(index: KeyIndex, expected: Tensor) -> None:
     """Same rows, same similarities, same nearest ones as NumPy finds among `expected`."""
+    tolerance = HALF if index.kind in ("faiss-ivf", "faiss-gpu") else TOLERANCE
     reference = expected.double().numpy()
     queries = unit(5, seed=100)
     similarity = queries.double().numpy() @ reference.T
@@ -61,16 +68,16 @@ def assert_holds(index: KeyIndex, expected: Tensor) -> None:
     torch.testing.assert_close(index.keys(), expected, atol=0, rtol=0)
     torch.testing.assert_close(index.key(len(expected) - 1), expected[-1], atol=0, rtol=0)
     if index.exact:
-        np.testing.assert_allclose(index.similarities(queries), similarity, atol=TOLERANCE)
+        np.testing.assert_allclose(index.similarities(queries), similarity, atol=tolerance)
     k = min(7, len(expected))
     hits = index.search(queries, 7)
     assert hits.rows is not None
     assert hits.similarity.shape == hits.rows.shape == (5, k)
     best = -np.sort(-similarity, axis=1)[:, :k]
-    np.testing.assert_allclose(hits.similarity, best, atol=TOLERANCE)
+    np.testing.assert_allclose(hits.similarity, best, atol=tolerance)
     # Rows may differ among equals, so each is asked for its own similarity.
     found = np.take_along_axis(similarity, hits.rows.numpy(), axis=1)
-    np.testing.assert_allclose(found, best, atol=TOLERANCE)
+    np.testing.assert_allclose(found, best, atol=tolerance)
     assert all(len(set(row)) == k for row in hits.rows.tolist())
 
 
@@ -178,7 +185,7 @@ def test_equal_keys_are_each_found_once(make: Make) -> None:
     hits = index.search(twin, 8)
     assert hits.rows is not None
     assert sorted(hits.rows[0].tolist()) == list(range(30, 38))
-    np.testing.assert_allclose(hits.similarity, 1.0, atol=TOLERANCE)
+    np.testing.assert_allclose(hits.similarity, 1.0, atol=HALF)
 
 
 def test_the_keys_given_out_are_a_copy(make: Make) -> None:
@@ -285,6 +292,36 @@ def test_few_probes_find_most_true_neighbours() -> None:
     assert true is not None
     shared = [len(set(a) & set(b)) for a, b in zip(found.tolist(), true.tolist(), strict=True)]
     assert sum(shared) / 500 > 0.9
+
+
+def test_memory_that_is_reserved_or_doubled_is_written_to_and_not_copied() -> None:
+    index = GpuIndex(WIDTH, "cpu", reserve=8)
+    memory = index._buffer.data_ptr()
+    for seed in range(8):
+        index.add(unit(1, seed))
+    assert index._buffer.data_ptr() == memory
+    index.add(unit(1, seed=8))
+    assert (index._buffer.data_ptr() != memory, len(index._buffer)) == (True, 16)
+    assert index._buffer.dtype == torch.float16
+
+
+def test_halves_are_added_up_in_single_precision() -> None:
+    """In half precision the sum of a thousand ones and of a thousandth is a thousand."""
+    left = torch.ones(1, 1001).half()
+    left[0, -1] = 2**-10
+    found = summed_in_single(left, torch.ones(1001, 1).half())
+    assert (found.dtype, float(found[0, 0])) == (torch.float32, 1000 + 2**-10)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(without_gpu), reason=without_gpu or "")
+def test_a_gpu_multiplies_as_its_twin_does() -> None:
+    keys, queries = unit(5000, seed=22), unit(64, seed=23)
+    found, expected = (
+        summed_in_single(keys.half().to(device), queries.half().T.to(device)).cpu()
+        for device in ("cuda", "cpu")
+    )
+    torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
 
 
 def test_inverted_lists_say_that_they_give_no_similarities() -> None:
