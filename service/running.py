@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from service import logs
+from service import heap, logs
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ def settle_memory() -> None:
 
     Else each full collection holds up every thread for as long as it takes to look at the million
     objects that torch and the model consist of: a third of a second. Those of the requests that
-    wait take a tenth, so full collections are made rare too.
+    wait take a tenth, so full collections are made rare too. What reading the cache left behind
+    goes back to the system.
     """
+    heap.trim()
     # Without a collection first: what little the imports left behind is not worth its time.
     gc.freeze()
     gc.set_threshold(5_000, 5, 100)
