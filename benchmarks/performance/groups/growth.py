@@ -13,6 +13,11 @@ IN_MEMORY = Row(
     "growth: an add in memory, at 100,000 shots against 1,000", "ms", "lower", "ratio <= 1"
 )
 WHOLE = Row("growth: the same with its commit to disk", "ms", "lower", "ratio <= 1")
+FIRST = Row(
+    "growth: the first answer after an add, against the same once more, 100,000 shots",
+    "ms",
+    "lower",
+)
 UNTRAINED = Row("growth: memory a shot, 512 numbers wide", "kB", "lower", "ours <= 3")
 MOVED = Row("growth: the same, under an adapter that moves image keys", "kB", "lower", "ours <= 3")
 PEAK = Row("growth: the same, at most while numbers are fitted", "kB", "lower")
@@ -29,6 +34,7 @@ def measure(setting: Setting) -> Iterator[Found]:
         for costs in (large, small)
     )
     yield WHOLE.measured(ours, theirs, note)
+    yield FIRST.measured(large.first, large.again, "what an add leaves to the next answer")
     if setting.quick:
         yield from (row.not_run("too long for --quick") for row in (UNTRAINED, MOVED, PEAK))
         return
@@ -39,4 +45,4 @@ def measure(setting: Setting) -> Iterator[Found]:
     yield PEAK.measured([memory.peak], note=note)
 
 
-GROUP = Group("growth", 90, (IN_MEMORY, WHOLE, UNTRAINED, MOVED, PEAK), measure)
+GROUP = Group("growth", 90, (IN_MEMORY, WHOLE, FIRST, UNTRAINED, MOVED, PEAK), measure)
