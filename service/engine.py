@@ -21,17 +21,16 @@ import torch
 
 from adapter.encoder import Encoder
 from adapter.images import ImageLimits
-from adapter.keys import key_of_views
 from adapter.networks import AdapterFileError
 from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
 from indexer.errors import CacheError
 from indexer.records import Cap, Reply, Rows
 from indexer.turn import turn
-from service import logs
+from service import heap, logs
 from service.admission import Gate
 from service.answers import Document, verdicts
-from service.batching import Closed, Job, Worker
+from service.batching import CLOSED, Closed, Worker, outcome, settle
 from service.bodies import Given, Lesson
 from service.claims import Claims
 from service.errors import Problem, busy
@@ -42,6 +41,7 @@ from service.jobs import Asked, Change, Questions, Task, Teaching
 from service.metrics import Metrics
 from service.refit import Refitter
 from service.settings import Settings, read_templates
+from service.sharing import Portion
 
 Result = TypeVar("Result")
 
@@ -85,7 +85,9 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.gate = Gate(settings.max_queue, settings.max_queue_bytes, settings.max_wait)
-        self.pool = ThreadPoolExecutor(settings.decode_threads, "xmadapter-decode")
+        self.pool = ThreadPoolExecutor(
+            settings.decode_threads, "xmadapter-decode", initializer=_take_one_core
+        )
         self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._encoder = encoder
         self._rows = rows
@@ -93,7 +95,9 @@ class Engine:
         self._preparation: Preparation | None = None
         self._seen_version = 0
         self.claims = Claims()
-        self._worker = Worker(self._work, max_batch=settings.max_batch, observe=metrics.batch)
+        self._worker = Worker(
+            self._work, max_batch=settings.max_batch, observe=metrics.batch, end=self._unload
+        )
         self._refitter = Refitter(
             self._refit, watch=self._follow, observe=metrics.refit, failed=metrics.refit_failed
         )
@@ -110,7 +114,6 @@ class Engine:
         if not self.started.done():
             return  # still loading, perhaps for minutes: there is nothing to finish
         self._refitter.close()
-        self._worker.submit(Task(self._unload))
         self._worker.close()
 
     @property
@@ -132,12 +135,45 @@ class Engine:
     async def classify(self, images: Sequence[Given], query: ClassifyQuery) -> Answered:
         """A verdict, or what is wrong, for each image. Raises EmptyCache: there is no class yet."""
         prepare = self._prepare().query_or_problem
+        questions = Questions(query)
+        if len(images) == 1:
+            return await self._classify_one(prepare, images[0], questions)
         prepared = await self._pooled(prepare, images)
-        sound = [item for item in prepared if isinstance(item, Prepared)]
-        found, version, adapter = await self._worker.run(Questions(sound, query))
+        questions.fill([item for item in prepared if isinstance(item, Prepared)])
+        found, version, adapter = await self._worker.run(questions)
         answers = iter(found)
         results = [item if isinstance(item, Problem) else next(answers) for item in prepared]
         return Answered(results, version, adapter)
+
+    async def _classify_one(
+        self, prepare: Callable[[Given], Prepared | Problem], image: Given, questions: Questions
+    ) -> Answered:
+        """Most requests are this: the event loop hears of it again when it is answered."""
+
+        def hand_on() -> None:
+            # On a decoding thread.
+            try:
+                prepared = prepare(image)
+                if isinstance(prepared, Problem):
+                    cache = self.cache
+                    questions.result = [prepared], cache.answered_version, cache.adapter.number
+                    settle([questions])
+                else:
+                    questions.fill([prepared])
+                    self._worker.submit(questions)
+            except Exception as error:
+                fail(error)
+
+        def fail(error: Exception) -> None:
+            questions.error = error
+            settle([questions])
+
+        handed = self.pool.submit(hand_on)
+        handed.add_done_callback(lambda done: fail(Closed(CLOSED)) if done.cancelled() else None)
+        try:
+            return Answered(*await outcome(questions))
+        finally:
+            handed.cancel()
 
     async def add(
         self, lesson: Lesson, asked: Asked, answer: Callable[[Added], Reply], *, relabel: bool
@@ -176,6 +212,7 @@ class Engine:
         with turn(cache.path):
             fitted = cache.fitted(self._ask(cache.support))
             self._ask(lambda: cache.install(fitted))
+        heap.trim()
 
     def _follow(self) -> None:
         """Have a newly published adapter serve, if there is one; else the last goes on."""
@@ -206,6 +243,7 @@ class Engine:
             cache.publications.failed(adapter, error)
             logs.failure("adapter refused", error, serving=cache.adapter.number)
             return
+        heap.trim()
         logs.event("adapter serves", number=adapter.number, sha256=adapter.sha256)
         if cache.fitted_version != cache.version:
             self._refitter.wake()
@@ -243,7 +281,11 @@ class Engine:
             self.started.set_exception(error)
             return
         self._preparation = Preparation(
-            encoder.preprocessing, encoder.width, limits, settings.online_views
+            encoder.preprocessing,
+            encoder.width,
+            limits,
+            settings.online_views,
+            settings.scaled_decoding,
         )
         if (reason := cache.publications.error) is not None:
             logs.trouble("adapter refused", reason=reason, serving=cache.adapter.number)
@@ -255,31 +297,31 @@ class Engine:
         if self._cache is not None:
             self._cache.close()
 
-    def _work(self, batch: Sequence[Job]) -> None:
-        carrying = [job for job in batch if isinstance(job, Questions | Teaching)]
-        self._encode([item for job in carrying for item in job.prepared if item.pixels is not None])
-        self._commit([job for job in batch if isinstance(job, Change)])
-        for job in batch:
+    def _work(self, batch: Sequence[Portion]) -> None:
+        self._encode([portion for portion in batch if portion.images])
+        finished = [job for job, _ in batch if not job.left]
+        self._commit([job for job in finished if isinstance(job, Change)])
+        for job in finished:
             if isinstance(job, Task):
                 self._do(job)
-        self._answer([job for job in batch if isinstance(job, Questions)])
+        self._answer([job for job in finished if isinstance(job, Questions)])
         if self._cache is not None and (version := self._cache.version) != self._seen_version:
             self._seen_version = version
             self._refitter.wake()
 
-    def _encode(self, items: Sequence[Prepared]) -> None:
-        if not items:
+    def _encode(self, portions: Sequence[Portion]) -> None:
+        if not portions:
             return
-        encoder = self.cache.encoder
-        pixels = [item.pixels for item in items if item.pixels is not None]
-        rows, step = torch.cat(pixels), self.settings.max_batch
-        parts = [rows[start : start + step] for start in range(0, len(rows), step)]
-        features = torch.cat([encoder.encode_images(part) for part in parts])
-        end = 0
-        for item, views in zip(items, pixels, strict=True):
-            start, end = end, end + len(views)
-            item.feature = key_of_views(features[start:end])
-            item.views = features[start:end] if len(views) > 1 else None
+        carrying = [
+            (job.pictures, images)
+            for job, images in portions
+            if isinstance(job, Questions | Teaching)
+        ]
+        rows = [row for pictures, images in carrying for row in pictures.take(images)]
+        features = self.cache.encoder.encode_images(torch.cat(rows))
+        for pictures, images in carrying:
+            pictures.see(features[:images])
+            features = features[images:]
 
     def _commit(self, jobs: Sequence[Change]) -> None:
         """Make the changes in their order, with one commit for all."""
@@ -339,8 +381,8 @@ class Engine:
 
 
 def _take_one_core() -> None:
-    # For this thread alone. A fit is many small operations, which a second thread only holds up,
-    # and the owner wants the other cores.
+    # For this thread alone. A fit, or a picture, is many small operations, which a second thread
+    # only holds up, and the owner wants the other cores.
     torch.set_num_threads(1)
 
 

@@ -14,6 +14,7 @@ from service.batching import Job
 from service.bodies import Lesson
 from service.images import Prepared
 from service.inputs import ClassifyQuery
+from service.pictures import Pictures
 
 
 class Task(Job):
@@ -31,10 +32,16 @@ class Task(Job):
 class Questions(Job):
     """Images of one request to be classified."""
 
-    def __init__(self, prepared: Sequence[Prepared], query: ClassifyQuery) -> None:
-        super().__init__(sum(item.pixels is not None for item in prepared))
-        self.prepared = prepared
+    def __init__(self, query: ClassifyQuery) -> None:
+        super().__init__()
+        self.fill(())
         self.query = query
+
+    def fill(self, prepared: Sequence[Prepared]) -> None:
+        """Give it its images, before it is queued; from any thread."""
+        self.prepared = prepared
+        self.pictures = Pictures(prepared)
+        self.size = self.left = self.pictures.count
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Change(Job):
         asked: by whom.
         work: makes the change, and the answer.
     """
+
+    in_order = True
 
     def __init__(self, asked: Asked, work: Callable[[Cache], Reply], size: int = 0) -> None:
         super().__init__(size)
@@ -108,8 +117,8 @@ class Teaching(Change):
         *,
         relabel: bool,
     ) -> None:
-        size = sum(len(item.pixels) for item in prepared if item.pixels is not None)
-        super().__init__(asked, lambda cache: answer(self._teach(cache)), size)
+        self.pictures = Pictures(prepared)
+        super().__init__(asked, lambda cache: answer(self._teach(cache)), self.pictures.count)
         self.lesson = lesson
         self.prepared = prepared
         self.relabel = relabel

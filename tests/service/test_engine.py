@@ -15,6 +15,9 @@ import httpx
 import pytest
 
 from indexer.fitting import CacheSnapshot, Fitted
+from service.batching import Closed
+from service.engine import Engine
+from service.inputs import ClassifyQuery
 from tests.service.serving import GREEN, RED, Service, eventually, picture, serving
 from tests.service.slow import SlowEncoder
 
@@ -192,6 +195,29 @@ def test_a_large_request_is_encoded_in_parts(held: Service, encoder: SlowEncoder
     assert encoder.batches == [4, 4, 2]
 
 
+def test_one_image_does_not_wait_for_the_bulk_before_it(
+    held: Service, encoder: SlowEncoder, threads: ThreadPoolExecutor
+) -> None:
+    first = occupied(held, encoder, threads)
+    files = [("image", picture(mark=mark)) for mark in range(20)]
+    bulk = threads.submit(held.http.post, "/classify/batch", files=files)
+    taught = [threads.submit(held.teach, "red", *[picture(mark=30 + mark) for mark in range(12)])]
+    waiting(held, 3)
+    single = threads.submit(held.ask, picture(mark=1))
+    waiting(held, 4)
+    encoder.stop_at(3)
+    encoder.free.set()
+    assert first.result(10).status_code == 200
+    # The batch that ran, and one more.
+    assert single.result(10).status_code == 200
+    assert not bulk.done()
+    assert not taught[0].done()
+    encoder.go_on()
+    assert [each["label"] for each in bulk.result().json()["results"]] == ["red"] * 20
+    assert taught[0].result().status_code == 201
+    assert max(encoder.batches) == 4
+
+
 def test_online_views_are_crops_and_their_mean_is_the_key(tmp_path: Path) -> None:
     encoder = SlowEncoder()
     with serving(tmp_path / "cache", encoder=encoder, online_views=3) as service:
@@ -282,6 +308,26 @@ def test_what_is_in_flight_at_the_end_is_answered(tmp_path: Path, encoder: SlowE
         assert [each.result().status_code for each in adds] == [201] * 3
     with serving(tmp_path / "cache") as service:
         assert service.http.get("/cache").json()["shots"] == 3
+
+
+def test_what_waits_for_decoding_at_the_end_is_told(tmp_path: Path) -> None:
+    busy = threading.Event()
+
+    async def scenario(engine: Engine) -> None:
+        for _ in range(2):
+            engine.pool.submit(busy.wait, 30)
+        asking = asyncio.create_task(engine.classify([picture()], ClassifyQuery()))
+        await asyncio.sleep(0)
+        engine.pool.shutdown(wait=False, cancel_futures=True)
+        with pytest.raises(Closed, match="shutting down"):
+            await asyncio.wait_for(asking, 5)
+
+    with serving(tmp_path / "cache") as service:
+        assert service.teach("red", picture()).status_code == 201
+        try:
+            asyncio.run(scenario(service.engine))
+        finally:
+            busy.set()
 
 
 def test_ending_while_it_loads_does_not_wait_for_it(tmp_path: Path, encoder: SlowEncoder) -> None:

@@ -59,7 +59,10 @@ def teaching(label: str = "a", sha256: str = "s1", caption: str | None = None) -
 def test_a_jobs_size_is_what_must_be_encoded() -> None:
     assert Task(lambda: None).size == 0
     assert Change(asked(), lambda cache: Reply(200, b"")).size == 0
-    assert Questions([item("a", 1), item("b"), item("c", 1)], ClassifyQuery()).size == 2
+    questions = Questions(ClassifyQuery())
+    assert questions.size == 0
+    questions.fill([item("a", 1), item("b"), item("c", 1)])
+    assert questions.size == 2
     lesson = Lesson("a", [b"", b""], [None, None])
     assert Teaching(lesson, [item("a", 3), item("b")], asked(), answer, relabel=False).size == 3
 
