@@ -64,7 +64,11 @@ class AddCosts:
 
 
 def add_costs(
-    folder: Path, small: int = SMALL, large: int = LARGE, adds: int = ADDS
+    folder: Path,
+    small: int = SMALL,
+    large: int = LARGE,
+    adds: int = ADDS,
+    device: str = "cpu",
 ) -> tuple[AddCosts, AddCosts]:
     """Teach a small and a large cache one shot after another, in turns.
 
@@ -72,11 +76,12 @@ def add_costs(
         folder: where the caches are made; empty.
         small, large: how many shots they have at first.
         adds: to each of them, in blocks of `BLOCK`; a multiple of that.
+        device: where the keys are.
 
     Returns:
         Of the small one and of the large one, block by block.
     """
-    encoder = PixelEncoder(width=WIDTH)
+    encoder = PixelEncoder(width=WIDTH, device=device)
     features, query = _unit(adds, 1), _unit(1, 2)
     with contextlib.ExitStack() as caches:
         opened = []

@@ -20,6 +20,8 @@ from benchmarks.performance.gpu_service import (
     service,
 )
 from benchmarks.performance.group import Group, Setting
+from benchmarks.performance.growth import ADDS as MANY
+from benchmarks.performance.growth import LARGE, SMALL, add_costs
 from benchmarks.performance.results import Found
 from benchmarks.performance.row import Row
 
@@ -31,6 +33,7 @@ WORKERS = 8
 HEAD = Row("GPU: head, 16,000 keys, 1,000 classes, 64 queries, full", "ms", "lower", "ours <= 0.3")
 PAPER = Row("GPU: the same, paper", "ms", "lower", "ours <= 0.3")
 MILLION = Row("GPU: head, 1,000,000 keys, exact, 64 queries, full", "ms", "lower", "ours <= 3")
+ADDS = Row("GPU: an add in memory, at 100,000 shots against 1,000", "ms", "lower", "ratio <= 1")
 ENCODER = Row(
     "GPU: image tower alone, ViT-B/32, bf16, pixels from the host",
     "images/s",
@@ -47,7 +50,7 @@ BATCH = Row(f"GPU: /classify/batch, {WORKERS} workers", "images/s", "higher", "o
 CALLERS = Row(
     "GPU: 64 callers of 1 worker against --max-batch 1", "requests/s", "higher", "ratio >= 5"
 )
-ROWS = (HEAD, PAPER, MILLION, ENCODER, RESIDENT, PEAK, P99, ONE_WORKER, BATCH, CALLERS)
+ROWS = (HEAD, PAPER, MILLION, ADDS, ENCODER, RESIDENT, PEAK, P99, ONE_WORKER, BATCH, CALLERS)
 
 
 def measure(setting: Setting) -> Iterator[Found]:
@@ -57,6 +60,7 @@ def measure(setting: Setting) -> Iterator[Found]:
         return
     device = torch.device("cuda")
     yield from heads(device, setting.quick)
+    yield from adds(device, setting)
     yield from towers(device, MODEL, PRETRAINED, setting.quick)
     torch.cuda.empty_cache()
     effort = Effort(seconds=1, rounds=1, shots=1_000) if setting.quick else Effort()
@@ -74,6 +78,13 @@ def heads(device: torch.device, quick: bool) -> Iterator[Found]:
         bench = Bench.of(count, 64, "full" if method == "full" else "paper", device)
         yield row.measured(milliseconds(bench.answer, device, 2 if quick else repeats))
         del bench
+
+
+def adds(device: torch.device, setting: Setting) -> Iterator[Found]:
+    """What an add costs as the cache grows."""
+    sizes = (200, 2_000, 100) if setting.quick else (SMALL, LARGE, MANY)
+    small, large = add_costs(setting.folder / "adds", *sizes, device=str(device))
+    yield ADDS.measured(large.memory, small.memory, f"means of blocks of {sizes[2]:,} adds")
 
 
 def towers(

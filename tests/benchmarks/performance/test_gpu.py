@@ -13,6 +13,7 @@ from benchmarks.performance.gpu_service import form, of_size
 from benchmarks.performance.group import Setting
 from benchmarks.performance.groups import gpu
 from benchmarks.performance.inputs import drawn
+from benchmarks.performance.row import Row
 
 CPU = torch.device("cpu")
 
@@ -55,6 +56,13 @@ def test_a_form_has_each_photograph_as_it_is() -> None:
     assert body.count(b"--" + boundary) == 3
     assert body.endswith(b"--" + boundary + b"--\r\n")
     assert b"\r\n\r\nfirst\r\n--" in body
+
+
+def test_adds_are_compared_between_a_small_and_a_large_cache(tmp_path: Path) -> None:
+    [row] = gpu.adds(CPU, Setting((), tmp_path, quick=True))
+    assert isinstance(row, Row)
+    assert row.name == gpu.ADDS.name
+    assert len(row.ours) == len(row.theirs) == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
