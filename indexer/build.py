@@ -28,6 +28,7 @@ from adapter.files import sync_folder
 from adapter.fit import Method
 from adapter.images import ImageError, ImageLimits, open_image, thumbnail
 from adapter.keys import CROPS, VIEWS, crops, key_of_views
+from adapter.resizing import scaled_short_edge
 from indexer.cache import Cache, NewShot
 from indexer.errors import BadImages, LabelError, PromptError, SourceError
 from indexer.index import IndexKind
@@ -76,6 +77,7 @@ def build(
     split: str | None = None,
     limits: ImageLimits | None = None,
     threads: int | None = None,
+    scaled: bool = False,
 ) -> BuildReport:
     """Encode labelled images into a cache, and fit its numbers.
 
@@ -91,6 +93,7 @@ def build(
         split: as in `read_source`.
         limits: of an image's size.
         threads: that read and decode; one a core by default.
+        scaled: large JPEGs may be decoded at a smaller scale, as in `scaled_short_edge`.
 
     Raises:
         SourceError: no images, none that can be used, or a list that cannot be read.
@@ -108,7 +111,8 @@ def build(
     work = cache if Store.exists(cache) else _work_folder(cache)
     # Nothing is searched meanwhile.
     with Cache.open(work, encoder, method=method, templates=templates, index="numpy") as opened:
-        builder = _Builder(opened, views, batch, strict, limits)
+        short_edge = scaled_short_edge(encoder.preprocessing) if scaled else None
+        builder = _Builder(opened, views, batch, strict, limits, short_edge)
         builder.run(samples, threads or os.cpu_count() or 1, progress)
         empty = opened.info().shots == 0
         if not empty:
@@ -155,6 +159,7 @@ class _Builder:
     batch: int
     strict: bool
     limits: ImageLimits
+    short_edge: int | None
     added: int = 0
     skipped: int = 0
     bad: list[BadImage] = field(default_factory=list)
@@ -196,7 +201,7 @@ class _Builder:
             present = self.cache.find(sha256)
             if present is not None:
                 return _known(sample, present[1])
-            image = open_image(data, self.limits)
+            image = open_image(data, self.limits, self.short_edge)
             pixels = crops(image, self.cache.encoder.preprocessing, self.views, sha256)
             return _Prepared(sample, sha256, pixels, thumbnail(image))
         except (OSError, ImageError, LabelError, PromptError) as error:

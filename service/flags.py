@@ -21,6 +21,7 @@ BUILD = (
     "max_image_bytes",
     "max_image_pixels",
     "decode_threads",
+    "scaled_decoding",
 )
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -1,6 +1,6 @@
 """What was given, made ready for the device: pixels of the model's size, or a unit embedding.
 
-Runs in the decoding threads; Pillow and hashing let go of the interpreter while they work.
+Runs in the decoding threads; decoding, resizing and hashing let go of the interpreter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from adapter.encoder import Preprocessing
-from adapter.images import ImageLimits, open_image, thumbnail, to_pixels, view_pixels
+from adapter.images import ImageLimits, Picture, open_image, thumbnail, to_pixels, view_pixels
+from adapter.resizing import scaled_short_edge
 from service.bodies import Given
 from service.errors import Problem, as_problem
 
@@ -47,20 +48,21 @@ class Preparation:
         width: D.
         limits: of an image.
         views: of a taught image; 1 is the plain centre crop.
+        scaled: large JPEGs may be decoded at a smaller scale, as in `scaled_short_edge`.
     """
 
     preprocessing: Preprocessing
     width: int
     limits: ImageLimits
     views: int = 1
+    scaled: bool = False
 
     def query(self, given: Given) -> Prepared:
         """To be classified. Raises Problem, or ImageError."""
         if isinstance(given, Problem):
             raise given
         if isinstance(given, bytes):
-            image = open_image(given, self.limits)
-            return Prepared(pixels=to_pixels(image, self.preprocessing)[None])
+            return Prepared(pixels=to_pixels(self._open(given), self.preprocessing)[None])
         return Prepared(feature=_unit(_narrow(given, self.width)))
 
     def shot(self, given: Given) -> Prepared:
@@ -71,7 +73,7 @@ class Preparation:
             narrow = _narrow(given, self.width)
             digest = hashlib.sha256(narrow.tobytes()).hexdigest()
             return Prepared(feature=_unit(narrow), sha256=digest)
-        image = open_image(given, self.limits)
+        image = self._open(given)
         digest = hashlib.sha256(given).hexdigest()
         if self.views == 1:
             pixels = to_pixels(image, self.preprocessing)[None]
@@ -79,6 +81,10 @@ class Preparation:
             # The same picture always gives the same key.
             pixels = view_pixels(image, self.preprocessing, self.views, int(digest[:8], 16))
         return Prepared(pixels=pixels, sha256=digest, thumbnail=thumbnail(image))
+
+    def _open(self, data: bytes) -> Picture:
+        edge = scaled_short_edge(self.preprocessing) if self.scaled else None
+        return open_image(data, self.limits, edge)
 
     def query_or_problem(self, given: Given) -> Prepared | Problem:
         """`query`, with what is wrong as a value."""

@@ -63,6 +63,7 @@ def build_index(
             index=settings.index,
             limits=ImageLimits(settings.max_image_bytes, settings.max_image_pixels),
             threads=settings.decode_threads,
+            scaled=settings.scaled_decoding,
         )
 
 

@@ -7,8 +7,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from adapter.encoder import PixelEncoder
@@ -105,6 +107,22 @@ def test_a_key_is_the_mean_of_views_that_its_bytes_decide(
         assert stored is not None
         # Kept in half precision.
         torch.testing.assert_close(torch.tensor(stored), views, atol=1e-3, rtol=0)
+
+
+def test_large_jpegs_are_decoded_smaller_where_that_is_asked_for(
+    tmp_path: Path, target: Path, encoder: CountingEncoder
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    (tmp_path / "images" / "noise").mkdir(parents=True)
+    path = tmp_path / "images" / "noise" / "0.jpg"
+    Image.fromarray(noise).save(path)
+    build(tmp_path / "images", target, encoder, views=1, scaled=True)
+    with Cache.open(target, encoder) as cache:
+        picture = open_image(path.read_bytes(), short_edge=2 * encoder.preprocessing.size[0])
+        assert picture.scale > 1
+        expected = encoder.encode_images(to_pixels(picture, encoder.preprocessing)[None])[0]
+        key = keys_of(cache, cache.shots().items[0].shot_id)
+        torch.testing.assert_close(key, expected)
 
 
 def keys_of(cache: Cache, shot_id: str) -> Tensor:

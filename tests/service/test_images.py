@@ -20,8 +20,8 @@ from tests.service.serving import RED, picture
 PREPROCESSING = PixelEncoder().preprocessing
 
 
-def preparation(views: int = 1, width: int = 3) -> Preparation:
-    return Preparation(PREPROCESSING, width, ImageLimits(), views)
+def preparation(views: int = 1, width: int = 3, *, scaled: bool = False) -> Preparation:
+    return Preparation(PREPROCESSING, width, ImageLimits(), views, scaled)
 
 
 def test_a_query_is_one_crop_and_nothing_else() -> None:
@@ -53,6 +53,20 @@ def test_views_of_a_shot_are_crops_and_always_the_same() -> None:
     assert first.pixels.shape == (4, 3, *PREPROCESSING.size)
     assert torch.equal(first.pixels, second.pixels)
     assert not torch.equal(first.pixels[0], first.pixels[1])
+
+
+def test_large_jpegs_are_decoded_smaller_for_queries_and_shots_where_that_is_asked_for() -> None:
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    data = stream.getvalue()
+    whole = to_pixels(open_image(data), PREPROCESSING)
+    scaled = to_pixels(open_image(data, short_edge=64), PREPROCESSING)
+    assert not torch.equal(scaled, whole)
+    for expected, made in ((whole, preparation()), (scaled, preparation(scaled=True))):
+        for pixels in (made.query(data).pixels, made.shot(data).pixels):
+            assert pixels is not None
+            assert torch.equal(pixels[0], expected)
 
 
 @pytest.mark.parametrize(
