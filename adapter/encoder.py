@@ -216,7 +216,8 @@ class PixelEncoder:
         return _unit(stacked.to(self.device))
 
     def warm(self, largest: int) -> None:
-        """Nothing is made ready: no size of a batch is slower the first time."""
+        """Encode once: no size of a batch is slower the first time."""
+        self.encode_images(torch.zeros(1, 3, *self.preprocessing.size, dtype=torch.uint8))
 
     def _text_row(self, text: str) -> Tensor:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

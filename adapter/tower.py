@@ -1,5 +1,7 @@
 """The image tower as it is run: folded, in its type and layout, packed or recorded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +19,10 @@ CPU_PART = 64
 CPU_OVERHEAD = 4
 # Fewer are a vision transformer's: the rest of it takes any batch size alike.
 MANY_CONVOLUTIONS = 8
+# So few images of a tower with so few weights keep no second thread busy: it would cost more to
+# call it to each of a hundred operations.
+LONE_IMAGES = 4
+SMALL_TOWER = 10_000_000
 
 
 class ImageTower:
@@ -44,6 +50,8 @@ class ImageTower:
         self._device = next(towers.visual.parameters()).device
         self._blank = torch.zeros(1, 3, *size, dtype=torch.uint8, device=self._device)
         self._scale, self._shift = self._normalisation(mean, std)
+        weights = sum(weight.numel() for weight in towers.visual.parameters())
+        self._small = weights < SMALL_TOWER
         self._buckets = self._prepare() >= MANY_CONVOLUTIONS
         self._graphs: Graphs | None = None
         if self._device.type == "cuda":
@@ -71,7 +79,7 @@ class ImageTower:
                 return
             sizes = [size for size in sizes_up_to(largest) if size <= CPU_PART]
             for size in sizes if self._buckets else sizes[:1]:
-                self._features(self._blank.expand(size, -1, -1, -1))
+                self(self._blank.expand(size, -1, -1, -1))
 
     def _in_buckets(self, pixels: Tensor) -> Tensor:
         found = []
@@ -79,7 +87,8 @@ class ImageTower:
         for images, size in parts(len(pixels), CPU_PART, CPU_OVERHEAD):
             rows = pixels[start : start + images]
             padding = (0, 0, 0, 0, 0, 0, 0, size - images)
-            found.append(self._features(functional.pad(rows, padding))[:images])
+            with _threads(1 if self._small and size <= LONE_IMAGES else None):
+                found.append(self._features(functional.pad(rows, padding))[:images])
             start += images
         return torch.cat(found) if len(found) > 1 else found[0]
 
@@ -105,3 +114,17 @@ class ImageTower:
         self._towers.visual = visual
         on_cpu = self._device.type == "cpu"
         return pack(visual) if on_cpu and can_pack(self._dtype) else 0
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Have torch use so many threads for what this one calls; as many as before, if not given."""
+    if count is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

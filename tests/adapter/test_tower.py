@@ -90,6 +90,28 @@ def test_only_sizes_that_were_made_ready_are_run(
     assert set(run) <= ready
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1, [1]), (3, [1]), (16, [2]), (17, [2, 1])])
+def test_few_images_of_a_small_tower_take_one_thread(
+    exact: ImageTower, monkeypatch: pytest.MonkeyPatch, count: int, expected: list[int]
+) -> None:
+    seen: list[int] = []
+    features = exact._features
+
+    def noted(pixels: Tensor) -> Tensor:
+        seen.append(torch.get_num_threads())
+        return features(pixels)
+
+    monkeypatch.setattr(exact, "_features", noted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        exact(photographs(count))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == expected
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_recorded_on_cuda_it_gives_the_same_features(dtype: torch.dtype) -> None:

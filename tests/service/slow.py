@@ -26,15 +26,29 @@ class SlowEncoder(PixelEncoder):
         self.began = threading.Event()
         self.batches: list[int] = []
         self.threads: set[str] = set()
+        self._until_stop = 0
 
     def hold(self) -> None:
         """From now on encoding waits for `free`."""
         self.began.clear()
         self.free.clear()
 
+    def stop_at(self, batches: int) -> None:
+        """Once so many batches have come, counted from now, hold the last of them."""
+        self._until_stop = batches
+
+    def go_on(self) -> None:
+        """Stop no more."""
+        self._until_stop = 0
+        self.free.set()
+
     def encode_images(self, pixels: Tensor) -> Tensor:
         self.began.set()
         assert self.free.wait(30)
+        self._until_stop -= 1
+        if self._until_stop == 0:
+            self.free.clear()
+            assert self.free.wait(30)
         self.batches.append(len(pixels))
         self.threads.add(threading.current_thread().name)
         return super().encode_images(pixels)

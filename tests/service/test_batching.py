@@ -9,22 +9,23 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from service.batching import Closed, Job, Worker
+from service.sharing import Portion
 
 
 class Recorder:
     """Work that notes its batches, and can be held up."""
 
     def __init__(self) -> None:
-        self.batches: list[list[Job]] = []
+        self.batches: list[Sequence[Portion]] = []
         self.free = threading.Event()
         self.free.set()
         self.began = threading.Event()
 
-    def __call__(self, batch: Sequence[Job]) -> None:
+    def __call__(self, batch: Sequence[Portion]) -> None:
         self.began.set()
         assert self.free.wait(10)
-        self.batches.append(list(batch))
-        for job in batch:
+        self.batches.append(batch)
+        for job, _ in batch:
             job.result = len(self.batches)
 
 
@@ -52,7 +53,7 @@ def occupy(worker: Worker, recorder: Recorder) -> Job:
 
 
 def sizes(recorder: Recorder) -> list[list[int]]:
-    return [[job.size for job in batch] for batch in recorder.batches]
+    return [[images for _, images in batch] for batch in recorder.batches]
 
 
 def test_a_lone_job_starts_at_once(worker: Worker) -> None:
@@ -65,14 +66,14 @@ def test_what_waits_is_taken_together_up_to_the_largest_batch(
     worker: Worker, recorder: Recorder
 ) -> None:
     occupy(worker, recorder)
-    jobs = [Job(size) for size in (1, 2, 1, 3, 0, 2, 9, 1)]
+    jobs = [Job(size) for size in (1, 6, 0, 1, 1)]
     for job in jobs:
         worker.submit(job)
     recorder.free.set()
     worker.close()
-    # 9 is larger than a batch may be, and goes alone.
-    assert sizes(recorder) == [[1], [1, 2, 1], [3, 0], [2], [9], [1]]
-    assert [job.reply.result() for job in jobs] == [2, 2, 2, 3, 3, 4, 5, 6]
+    # 6 is larger than a batch may be, and takes part in three.
+    assert sizes(recorder) == [[1], [1, 1, 0, 1, 1], [4], [1]]
+    assert [job.reply.result() for job in jobs] == [2, 4, 2, 2, 2]
 
 
 def test_a_job_that_nobody_waits_for_is_dropped(worker: Worker, recorder: Recorder) -> None:
@@ -134,14 +135,16 @@ def test_one_wake_up_answers_a_whole_batch(
 
 
 def test_an_error_of_the_work_is_every_callers_and_the_thread_lives() -> None:
-    def work(batch: Sequence[Job]) -> None:
-        if batch[0].size == 1:
+    def work(batch: Sequence[Portion]) -> None:
+        job = batch[0].job
+        if job.size > 4:
             raise ValueError("broken")
-        batch[0].result = "fine"
+        job.result = "fine"
 
     worker = Worker(work, max_batch=4)
     worker.start()
-    broken, sound = Job(1), Job(2)
+    # Its first portion fails: the rest is not tried.
+    broken, sound = Job(9), Job(2)
     worker.submit(broken)
     with pytest.raises(ValueError, match="broken"):
         broken.reply.result(10)  # type: ignore[call-arg]
@@ -172,6 +175,21 @@ def test_a_loop_that_is_gone_does_not_stop_the_thread(worker: Worker, recorder: 
     job = Job(1)
     worker.submit(job)
     assert job.reply.result(10) == 2  # type: ignore[call-arg]
+
+
+def test_the_end_comes_after_all_jobs_and_on_the_thread(recorder: Recorder) -> None:
+    ends: list[tuple[str, int]] = []
+
+    def end() -> None:
+        ends.append((threading.current_thread().name, len(recorder.batches)))
+
+    worker = Worker(recorder, max_batch=4, end=end)
+    worker.start()
+    occupy(worker, recorder)
+    worker.submit(Job(9))
+    recorder.free.set()
+    worker.close()
+    assert ends == [("xmadapter-device", 4)]
 
 
 def test_batches_are_observed() -> None:
