@@ -24,6 +24,7 @@ from adapter.fit import Fit
 from adapter.gate import EVEN, image_ratio
 from adapter.gaussian import Distances, precision_of
 from adapter.nearest import nearest
+from adapter.remainder import count_by_class, evidence_of_the_rest
 from adapter.support import SupportSet
 from adapter.text_pairs import TextPairs
 
@@ -118,7 +119,7 @@ class Scores:
 
     @cached_property
     def tail(self) -> Tensor:
-        """(B,): the most that shots which were not found can add to a logit; 0 where exact.
+        """(B,): the most that shots which were not found can be wrong by in a logit; 0 where exact.
 
         See `Head.tail`.
         """
@@ -145,6 +146,7 @@ class Head:
     text_rows: Tensor
     text_pairs: TextPairs
     counts: Tensor
+    means: Tensor
     offsets: Tensor
     distances: Distances | None
     fit: Fit
@@ -170,6 +172,7 @@ class Head:
             text_rows=support.text_rows,
             text_pairs=TextPairs.of(support.targets, support.text_rows, support.classifier.dtype),
             counts=support.counts,
+            means=support.means,
             offsets=_offsets(support.labels, fit, support.classifier),
             distances=distances,
             fit=fit,
@@ -188,6 +191,7 @@ class Head:
         text_rows: Tensor,
         text_pairs: TextPairs,
         counts: Tensor,
+        means: Tensor,
         distances: Distances | None,
     ) -> Head:
         """This head for a changed cache, under the same numbers and the same covariance.
@@ -197,7 +201,7 @@ class Head:
 
         Args:
             labels: the same tuple as before where the classes are the same.
-            classifier, targets, text_rows, text_pairs, counts: of all classes and shots now.
+            classifier, targets, text_rows, text_pairs, counts, means: of all that there is now.
             distances: to all class means now, under this head's precision; None where it has none.
         """
         same = labels is self.labels and classifier.device == self.offsets.device
@@ -209,6 +213,7 @@ class Head:
             text_rows=text_rows,
             text_pairs=text_pairs,
             counts=counts,
+            means=means,
             offsets=self.offsets if same else _offsets(labels, self.fit, classifier),
             distances=distances,
         )
@@ -230,7 +235,7 @@ class Head:
                 "class_offset": self.offsets.expand_as(zero_shot),
                 "gaussian": self._gaussian_term(features),
             }
-        by_image, by_text = self._evidence(image, text)
+        by_image, by_text = self._evidence(features, image, text)
         image_weight, text_weight = self._cache_weights(by_image, by_text)
         terms["image_cache"] = image_weight * by_image
         terms["text_cache"] = text_weight * by_text
@@ -254,15 +259,14 @@ class Head:
 
         Were the hits the k nearest, each of the other shots would have at most the affinity
         exp(-beta_I (1 - s_k)) of the last of them, and a class at most all of its shots that are
-        not among the hits. For inverted lists this holds of the shots in the lists that were
-        looked into; of the others nothing is known but that their lists are further away.
+        not among the hits. What the logits hold in their place lies between 0 and that, too. For
+        inverted lists this holds of the shots in the lists that were looked into; of the others
+        nothing is known but that their lists are further away.
         """
         hits = scores.image
         if hits.rows is None or not hits.rows.shape[1]:
             return scores.logits.new_zeros(len(scores.logits))
-        found = torch.zeros_like(scores.logits).scatter_add_(
-            1, self.targets[hits.rows], torch.ones_like(hits.similarity)
-        )
+        found = count_by_class(self.targets[hits.rows], len(self.labels), scores.logits)
         missing = ((self.counts - found) * self._balance).amax(1)
         furthest = affinity(hits.similarity.amin(1), self.fit.image_sharpness)
         weight = scores.weights[0]
@@ -305,7 +309,7 @@ class Head:
         table = found.new_zeros(len(found), texts + 1)
         return table.scatter_(1, hits.rows.clamp(max=texts), found)[:, :texts]
 
-    def _evidence(self, image: Hits, text: Hits) -> tuple[Tensor, Tensor]:
+    def _evidence(self, features: Tensor, image: Hits, text: Hits) -> tuple[Tensor, Tensor]:
         """(B, C) of the image cache and of the text cache, balanced."""
         count = len(self.labels)
         if image.rows is None:
@@ -313,8 +317,14 @@ class Head:
                 image.similarity, self.fit.image_sharpness, self.targets, count
             )
         else:
+            classes = self.targets[image.rows]
             strength = affinity(image.similarity, self.fit.image_sharpness)
-            by_image = class_evidence(strength, self.targets[image.rows], count, "sum")
+            by_image = class_evidence(strength, classes, count, "sum")
+            if 0 < image.rows.shape[1] < len(self.targets):
+                sums = self.counts * (self.means @ features.T).T
+                by_image += evidence_of_the_rest(
+                    image.similarity, classes, sums, self.counts, self.fit.image_sharpness
+                )
         return self._balance * by_image, self._balance * self._text_evidence(text)
 
     def _text_evidence(self, hits: Hits) -> Tensor:

@@ -27,8 +27,8 @@ from indexer.turn import turn
 FEW = 1024
 """Keys that are always added one by one; many more of them are quicker read all anew."""
 
-NEIGHBOURS = 1024
-"""Shots that an answer weighs where the index is not exact."""
+NEIGHBOURS = 256
+"""Shots that an answer weighs one by one where the index is not exact: the others by their mean."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ class Live:
                 text_rows=state.text_rows,
                 text_pairs=state.text_pairs,
                 counts=state.counts,
+                means=state.means,
                 distances=state.distances,
             )
             self._current = True

@@ -35,6 +35,7 @@ class State:
     text_rows: Tensor
     text_pairs: TextPairs
     counts: Tensor
+    means: Tensor
     distances: Distances | None
 
 
@@ -240,6 +241,10 @@ class Memory:
         Args:
             precision: (D, D), of the Gaussian term; None for no distances.
         """
+        moved = self._move_means()
+        if precision is None:
+            # Distances that miss a move would not know which of their rows are out of date.
+            self._distances = MovingDistances()
         return State(
             labels=self.labels,
             classifier=self._classifier.tensor,
@@ -247,7 +252,12 @@ class Memory:
             text_rows=self.texts.rows.tensor,
             text_pairs=self._pairs.pairs(len(self.texts.index)),
             counts=self._counts.tensor,
-            distances=None if precision is None else self._nearness(precision),
+            means=self._means.tensor,
+            distances=(
+                None
+                if precision is None
+                else self._distances.to(self._means.tensor, precision, moved)
+            ),
         )
 
     def support(self, logit_scale: float, keys: Tensor | None = None) -> SupportSet:
@@ -268,15 +278,14 @@ class Memory:
             text_rows=torch.tensor(self.texts.rows.view),
         )
 
-    def _nearness(self, precision: Tensor) -> Distances:
-        """To all class means, computed again for those that are not what they were."""
+    def _move_means(self) -> list[int] | None:
+        """Compute the class means again that are not what they were; which, None for all."""
         moved = None if self._moved is None else sorted(self._moved)
         rows = np.array(range(len(self._classes)) if moved is None else moved, dtype=np.int64)
         counts = np.maximum(self._counts.view[rows], 1)
         self._means.put(rows, self._totals.view[rows] / counts[:, None])
-        distances = self._distances.to(self._means.tensor, precision, moved)
         self._moved = set()
-        return distances
+        return moved
 
     def _append_class(self, row: ClassRow) -> None:
         self._place[row.label] = at = len(self._classes)

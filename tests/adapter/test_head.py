@@ -184,6 +184,7 @@ def test_an_updated_head_equals_a_built_one_up_to_the_covariance() -> None:
         text_rows=after.text_rows,
         text_pairs=TextPairs.of(after.targets, after.text_rows, torch.float64),
         counts=after.counts,
+        means=after.means,
         distances=None,
     )
     expected = Head.build(after, fit).score(features, *exact(after, features)).logits
@@ -203,6 +204,7 @@ def test_a_new_class_has_a_gaussian_term_before_the_next_fit() -> None:
         text_rows=after.text_rows,
         text_pairs=TextPairs.of(after.targets, after.text_rows, torch.float64),
         counts=after.counts,
+        means=after.means,
         distances=Distances.to(after.means, head.distances.precision),
     )
     scores = updated.score(features, *exact(after, features))
