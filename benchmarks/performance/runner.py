@@ -100,6 +100,9 @@ def _measure(group: Group, setting: Setting, sender: Connection) -> None:
         said = " ".join(str(error).split())
         sender.send(_Failure(f"{type(error).__name__}: {said[-LONGEST_REASON:]}"))
         raise
+    sender.close()
+    # Without what libraries print as they end: Triton's bindings, a page of what they leaked.
+    os._exit(0)
 
 
 def _send(sender: Connection, found: Iterable[Found]) -> None:
