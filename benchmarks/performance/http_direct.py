@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from adapter.encoder import Encoder
+from adapter.head import Scores
 from adapter.images import ImageLimits
 from indexer.cache import Cache
 from service.images import Preparation
@@ -67,10 +68,14 @@ class Direct:
             times.append(time.perf_counter() - began)
         return times
 
-    def _answer(self, images: Sequence[bytes]) -> None:
+    def scores(self, images: Sequence[bytes]) -> Scores:
+        """Of images, so many together: decoded, encoded and compared with the cache."""
         prepared = [self._preparation.query(image) for image in images]
         pixels = torch.cat([each.pixels for each in prepared if each.pixels is not None])
-        scores = self._cache.classify(self._encoder.encode_images(pixels))
+        return self._cache.classify(self._encoder.encode_images(pixels))
+
+    def _answer(self, images: Sequence[bytes]) -> None:
+        scores = self.scores(images)
         scores.probabilities.tolist()
         scores.best(self._query.top_k)
         scores.neighbours(self._query.explain)

@@ -89,7 +89,14 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Good answers a second.
+
+        In a closed loop without failures, by Little's law: callers, each of whom always waits for
+        one answer, over the mean time of an answer. To count them would depend on how many
+        batches, of as many as all callers, happen to end before the clock does.
+        """
+        if self.offered is None and self.times and not self.failed:
+            return self.connections * len(self.times) / sum(self.times)
         return self.answered / self.seconds
 
     @property
@@ -97,7 +104,7 @@ class Load:
         """Processor time of the service for each good answer."""
         if self.server_seconds is None or not self.answered:
             return None
-        return 1000 * self.server_seconds / self.answered
+        return 1000 * self.server_seconds / (self.rate * self.seconds)
 
     @property
     def client_microseconds(self) -> float:

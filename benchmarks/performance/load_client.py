@@ -129,6 +129,7 @@ class Run:
         self._lags: list[float] = []
         self._statuses: Counter[int] = Counter()
         self._stopping = False
+        self._coming = plan.rate is not None
         self._start = self._end = math.inf
         self._opening: set[asyncio.Task[None]] = set()
         self._trouble: asyncio.Future[None] = self._loop.create_future()
@@ -222,6 +223,9 @@ class Run:
             # The loop's timers count whole milliseconds, to the nearest: never too early.
             wait = math.ceil((due - now) * 1000) / 1000
             self._loop.call_later(wait, self._tick, dues, due)
+        else:
+            self._coming = False
+            self._settle()
 
     async def _open(self) -> None:
         _, connection = await self._loop.create_connection(
@@ -268,7 +272,7 @@ class Run:
             connection.close()
 
     def _settle(self) -> None:
-        if self._stopping and not self._under_way and not self._owed:
+        if self._stopping and not (self._coming or self._under_way or self._owed):
             self._idle.set()
 
     def _found(self) -> dict[str, Any]:

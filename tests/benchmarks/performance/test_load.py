@@ -25,7 +25,7 @@ def test_a_closed_loop_has_one_request_under_way_for_each_connection() -> None:
     # Those of the warm-up, and those that were still under way at the end, do not count.
     assert len(server.asked) * 0.5 < found.answered < len(server.asked) - 8
     assert found.statuses == {200: found.answered}
-    assert found.rate == pytest.approx(found.answered / 0.5, rel=0.1)
+    assert found.rate == pytest.approx(found.answered / 0.5, rel=0.2)
     assert found.milliseconds(0.5) >= 10
     assert found.server_milliseconds is not None
     assert found.server_milliseconds > 0
@@ -110,6 +110,14 @@ def test_only_this_machine_is_asked_and_not_for_long() -> None:
         closed_loop(here, 1, 120, 1)
     with pytest.raises(ValueError, match="above 0"):
         open_loop(here, 0.0, 1)
+
+
+def test_the_rate_does_not_depend_on_how_many_batches_end_in_time() -> None:
+    # Four callers, all answered at once each second: in 2.5 s one sees two batches, or three.
+    for batches in (2, 3):
+        found = Load(2.5, None, 4, {200: 4 * batches}, (1.0,) * 4 * batches, 0, 0.0, 5.0, 0.0)
+        assert found.rate == pytest.approx(4)
+        assert found.server_milliseconds == pytest.approx(500)
 
 
 def test_figures_of_a_load() -> None:
