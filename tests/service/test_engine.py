@@ -196,26 +196,30 @@ def test_a_large_request_is_encoded_in_parts(held: Service, encoder: SlowEncoder
 
 
 def test_one_image_does_not_wait_for_the_bulk_before_it(
-    held: Service, encoder: SlowEncoder, threads: ThreadPoolExecutor
+    tmp_path: Path, encoder: SlowEncoder, threads: ThreadPoolExecutor
 ) -> None:
-    first = occupied(held, encoder, threads)
-    files = [("image", picture(mark=mark)) for mark in range(20)]
-    bulk = threads.submit(held.http.post, "/classify/batch", files=files)
-    taught = [threads.submit(held.teach, "red", *[picture(mark=30 + mark) for mark in range(12)])]
-    waiting(held, 3)
-    single = threads.submit(held.ask, picture(mark=1))
-    waiting(held, 4)
-    encoder.stop_at(3)
-    encoder.free.set()
-    assert first.result(10).status_code == 200
-    # The batch that ran, and one more.
-    assert single.result(10).status_code == 200
-    assert not bulk.done()
-    assert not taught[0].done()
-    encoder.go_on()
-    assert [each["label"] for each in bulk.result().json()["results"]] == ["red"] * 20
-    assert taught[0].result().status_code == 201
-    assert max(encoder.batches) == 4
+    with serving(tmp_path / "cache", encoder=encoder, max_batch=4) as service:
+        assert service.teach("red", picture(RED)).status_code == 201
+        encoder.batches.clear()
+        first = occupied(service, encoder, threads)
+        files = [("image", picture(mark=mark)) for mark in range(20)]
+        bulk = threads.submit(service.http.post, "/classify/batch", files=files)
+        marks = range(30, 42)
+        taught = threads.submit(service.teach, "red", *[picture(mark=mark) for mark in marks])
+        waiting(service, 3)
+        single = threads.submit(service.ask, picture(mark=1))
+        waiting(service, 4)
+        encoder.stop_at(3)
+        encoder.free.set()
+        assert first.result(10).status_code == 200
+        # The batch that ran, and one more; the next is held.
+        assert single.result(10).status_code == 200
+        assert not bulk.done()
+        assert not taught.done()
+        encoder.go_on()
+        assert [each["label"] for each in bulk.result(10).json()["results"]] == ["red"] * 20
+        assert len(taught.result(10).json()["shot_ids"]) == 12
+        assert encoder.batches == [1] + [4] * 8 + [1]
 
 
 def test_online_views_are_crops_and_their_mean_is_the_key(tmp_path: Path) -> None:
