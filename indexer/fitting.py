@@ -6,7 +6,9 @@ and `Cache.install()` puts the result to use, although the cache may have change
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
@@ -34,19 +36,24 @@ class Fitted:
 
 @dataclass(frozen=True)
 class CacheSnapshot:
-    """What a fit needs, copied: the cache may go on changing.
+    """What a fit needs, apart from the cache, which may go on changing.
 
     Attributes:
-        support: all shots, on the CPU.
+        made: gives all shots, on the CPU; on any thread.
         version: the cache's, then.
         networks: MetaNet and Img2TxtNet, on the CPU.
         method: whose numbers are fitted.
     """
 
-    support: SupportSet
+    made: Callable[[], SupportSet]
     version: int
     networks: Networks
     method: Method
+
+    @cached_property
+    def support(self) -> SupportSet:
+        """All shots."""
+        return self.made()
 
     def fit(self) -> Fitted:
         """Choose the numbers by leave-one-out on the shots. On any thread.

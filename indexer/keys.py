@@ -42,8 +42,11 @@ class TextKeys(ABC):
         """(N,): the row of each shot's key."""
 
     @abstractmethod
-    def features(self, keys: Callable[[], Tensor]) -> Tensor:
-        """(M, D): a copy of what the keys are made of; `keys` gives the shots' (N, D)."""
+    def features(self) -> Callable[[Tensor], Tensor]:
+        """What the keys are made of, copied: to be called on any thread, at any time.
+
+        It takes the shots' keys (N, D) and gives features (M, D).
+        """
 
     @abstractmethod
     def load(self, references: Ints, features: Mapping[int, Floats], keys: Tensor) -> None:
@@ -91,8 +94,9 @@ class SharedTextKeys(TextKeys):
     def rows(self) -> Column:
         return self._texts.of_shots
 
-    def features(self, keys: Callable[[], Tensor]) -> Tensor:
-        return torch.tensor(self._texts.features)
+    def features(self) -> Callable[[Tensor], Tensor]:
+        features = torch.tensor(self._texts.features)
+        return lambda keys: features
 
     def load(self, references: Ints, features: Mapping[int, Floats], keys: Tensor) -> None:
         self._texts.load(references, features)
@@ -125,13 +129,14 @@ class ShotTextKeys(TextKeys):
     def rows(self) -> Column:
         return self._numbers
 
-    def features(self, keys: Callable[[], Tensor]) -> Tensor:
-        return self._moved(self._texts.features[self._texts.of_shots.view], keys())
+    def features(self) -> Callable[[Tensor], Tensor]:
+        texts, rows = self._texts.features.copy(), self._texts.of_shots.view.copy()
+        return lambda keys: self._moved(texts[rows], keys)
 
     def load(self, references: Ints, features: Mapping[int, Floats], keys: Tensor) -> None:
         self._texts.load(references, features)
         self._numbers.append(np.arange(len(references)))
-        self.index.add(self._keys(self.features(lambda: keys)))
+        self.index.add(self._keys(self.features()(keys)))
 
     def add(self, reference: int, feature: Floats | None, key: Tensor) -> None:
         self._texts.add(reference, feature)

@@ -25,7 +25,7 @@ from indexer.store import Store
 from indexer.turn import turn
 
 FEW = 1024
-"""Keys that are always added one by one; many more of them are quicker read all anew."""
+"""Keys that are always added or removed one by one; many more are quicker read all anew."""
 
 NEIGHBOURS = 256
 """Shots that an answer weighs one by one where the index is not exact: the others by their mean."""
@@ -108,11 +108,12 @@ class Live:
         """Have what the store has, whoever changed it."""
         if self._sound and self._store.version == self.version:
             return
-        delta = self._store.delta(self.version) if self._sound else None
+        most = FEW + len(self._memory) // 4
+        delta = self._store.delta(self.version, most) if self._sound else None
         # Should what follows fail (the accelerator's memory is full, say), the changes still
         # count: everything is read from the store again before its next use.
         self._sound = self._current = False
-        if delta is not None and len(delta.shots.ids) <= FEW + len(self._memory) // 4:
+        if delta is not None:
             self._memory.apply(delta)
             self.version = delta.version
         else:
@@ -154,7 +155,7 @@ class Live:
             return self.refresh().score(features, image, text)
 
     def snapshot(self) -> CacheSnapshot:
-        """A copy of all shots."""
+        """All shots; a copy, which the caller's thread completes."""
         self.catch_up()
         support = self.memory.support(self._encoder.logit_scale)
         return CacheSnapshot(support, self.version, self.adapter.networks, self.method)
@@ -179,7 +180,8 @@ class Live:
         networks = self._on_device(adapter)
         rows = read_rows(self._store)
         memory = self._made(rows, networks)
-        support = memory.support(self._encoder.logit_scale)
+        keys = torch.from_numpy(rows.shots.keys)
+        support = memory.support(self._encoder.logit_scale, keys)
         fitted = CacheSnapshot(support, rows.version, adapter.networks, self.method).fit()
         self._keep(adapter, fitted)
         return Prepared(adapter, networks, memory, fitted)
@@ -187,7 +189,7 @@ class Live:
     def swap(self, prepared: Prepared) -> None:
         """Answer with another adapter from now on, and with every shot that there is."""
         memory, version = prepared.memory, prepared.fitted.version
-        delta = self._store.delta(version)
+        delta = self._store.delta(version, FEW + len(memory) // 4)
         if delta is None:
             rows = read_rows(self._store)
             memory, version = self._made(rows, prepared.networks), rows.version

@@ -48,6 +48,8 @@ def make_memory(
     image = make_index(store.width, kind, device, centroids)
     text = make_index(networks.width_out, "auto" if kind == "faiss-ivf" else kind, device)
     texts = make_text_keys(text, networks, device)
-    memory = Memory(store.width, image, texts, networks.learned, device)
+    memory = Memory(
+        store.width, image, texts, networks.learned, device, lambda: read_rows(store).shots
+    )
     memory.load(rows.classes, rows.shots, rows.captions)
     return memory

@@ -1,12 +1,13 @@
 """All shots in memory: both indices, and which class and text each of their rows belongs to.
 
 Keys in the indices are as training moved them; what a fit sees, and class means, are the plain
-features. It mirrors the store, and can be made from it again at any time. For one thread only.
+features, which nobody but the store holds where they are others. It mirrors the store, and can be
+made from it again at any time. For one thread only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,11 @@ from indexer.distances import MovingDistances
 from indexer.index import KeyIndex, Rows
 from indexer.keys import TextKeys
 from indexer.pairs import PairCounts
+from indexer.plain_keys import keys_of
 from indexer.records import ClassRow, Delta, Floats, Ints, ShotRows
+
+PART = 8192
+"""Keys that are summed at once."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Memory:
         texts: TextKeys,
         learned: Learned,
         device: torch.device,
+        stored: Callable[[], ShotRows],
     ) -> None:
         """Begin empty.
 
@@ -62,14 +68,11 @@ class Memory:
             image: an empty index.
             texts: empty, of the same networks.
             learned: what moves image keys and takes the place of classes' texts.
-            device: where `state` is wanted.
+            device: of `state`.
+            stored: the store's shots now, on any thread; asked only where `learned` moves keys.
         """
-        self.width = width
-        self.image = image
-        self.texts = texts
-        self._learned = learned
-        # The plain keys, where the image index holds others.
-        self._plain = Rows(np.float32, width) if learned.moves_keys else None
+        self.width, self.image, self.texts = width, image, texts
+        self._learned, self._stored = learned, stored
         self._classes: list[ClassRow] = []
         self._place: dict[str, int] = {}
         self._label_of: dict[int, str] = {}
@@ -109,14 +112,17 @@ class Memory:
         self._pairs.load(targets, self.texts.rows.view)
         counts = np.bincount(targets, minlength=len(self._classes))
         self._counts.put(np.arange(len(counts)), counts)
-        for at in np.unique(targets).tolist():
-            self._totals.view[at] = shots.keys[targets == at].sum(0, dtype=np.float64)
+        totals = torch.from_numpy(self._totals.view)
+        # By parts: in double, all keys would take twice their memory.
+        for start in range(0, len(targets), PART):
+            own = torch.from_numpy(targets[start : start + PART])
+            totals.index_add_(0, own, keys[start : start + PART].double())
         self._moved = None
 
     def apply(self, delta: Delta) -> None:
         """Have what the store has now, from what it had at the version that `delta` begins at."""
-        for shot_id in delta.shots_gone:
-            self.forget(shot_id)
+        for shot_id, key in zip(delta.shots_gone.ids, delta.shots_gone.keys, strict=True):
+            self.forget(shot_id, key)
         for label in delta.classes_gone:
             self.delete_class(label)
         for row in delta.classes:
@@ -185,7 +191,8 @@ class Memory:
         """
         at = self._place[label]
         [caption] = self._captions_in_use(np.array([caption])).tolist()
-        text = (caption, caption_feature) if caption > 0 else self._own_text(at)
+        own = self._classes[at]
+        text = (caption, caption_feature) if caption > 0 else (-own.id, own.feature)
         plain = torch.tensor(key[None])
         self.texts.add(*text, plain)
         self._row_of[shot_id] = len(self._ids)
@@ -196,31 +203,33 @@ class Memory:
         self._add_keys(plain, [label], [shot_id])
         self._count(at, 1, key)
 
-    def forget(self, shot_id: str) -> None:
-        """Remove a shot; the last row takes its place."""
+    def forget(self, shot_id: str, key: Floats) -> None:
+        """Remove a shot, whose plain key (D,) was this; the last row takes its place."""
+        self._count(self._remove(shot_id), -1, key)
+
+    def _remove(self, shot_id: str) -> int:
+        """Remove a shot but from its class's sums; its class."""
         row = self._row_of.pop(shot_id)
         at = int(self._targets.view[row])
-        self._count(at, -1, self._key(row)[0].numpy())
         last = self._ids.pop()
         if last != shot_id:
             self._ids[row] = last
             self._row_of[last] = row
         for column in (self._targets, self._captions):
             column.remove(row)
-        if self._plain is not None:
-            self._plain.remove(row)
         self.image.remove(row)
         self._pairs.remove(at, int(self.texts.rows.view[row]))
         gone = self.texts.remove(row)
         if gone is not None:
             self._pairs.renumber(len(self.texts.index), gone)
+        return at
 
     def delete_class(self, label: str) -> None:
         """Remove a class and its shots."""
         at = self._place[label]
         own = np.flatnonzero(self._targets.view == at)
         for shot_id in self.shot_ids(own.tolist()):
-            self.forget(shot_id)
+            self._remove(shot_id)
         del self._label_of[self._classes[at].id]
         del self._classes[at]
         for column in (self._classifier, self._counts, self._totals, self._means):
@@ -232,8 +241,13 @@ class Memory:
         self._pairs.load(self._targets.view, self.texts.rows.view)
 
     def keys(self) -> Tensor:
-        """(N, D): a copy of the plain keys on the CPU, in row order."""
-        return self.image.keys() if self._plain is None else torch.tensor(self._plain.view)
+        """(N, D): a copy of the plain keys on the CPU, in row order.
+
+        Where they are not held here, those of shots that the store has no more are zeros.
+        """
+        if not self._learned.moves_keys:
+            return self.image.keys()
+        return keys_of(self._stored(), self._ids)[0]
 
     def state(self, precision: Tensor | None = None) -> State:
         """All of it but the keys, brought up to date where it has changed.
@@ -242,8 +256,11 @@ class Memory:
             precision: (D, D), of the Gaussian term; None for no distances.
         """
         moved = self._move_means()
-        if precision is None:
-            # Distances that miss a move would not know which of their rows are out of date.
+        distances = None
+        if precision is not None:
+            distances = self._distances.to(self._means.tensor, precision, moved)
+        else:
+            # Those that miss a move would not know which of their rows are out of date.
             self._distances = MovingDistances()
         return State(
             labels=self.labels,
@@ -253,30 +270,46 @@ class Memory:
             text_pairs=self._pairs.pairs(len(self.texts.index)),
             counts=self._counts.tensor,
             means=self._means.tensor,
-            distances=(
-                None
-                if precision is None
-                else self._distances.to(self._means.tensor, precision, moved)
-            ),
+            distances=distances,
         )
 
-    def support(self, logit_scale: float, keys: Tensor | None = None) -> SupportSet:
-        """All of it, copied to the CPU, with keys as they were before any training.
+    def support(self, logit_scale: float, keys: Tensor | None = None) -> Callable[[], SupportSet]:
+        """All of it, with keys as they were before any training.
 
         Args:
             logit_scale: the encoder's.
             keys: (N, D) those keys in row order, where they are at hand; not copied then.
+
+        Returns:
+            What gives a copy on the CPU of what there is now: on any thread, at any time. Shots
+            that the store has lost meanwhile are missing where it has to be asked for their keys.
         """
-        keys = self.keys() if keys is None else keys
-        return SupportSet(
-            labels=self.labels,
-            classifier=torch.tensor(self._classifier.view),
-            logit_scale=logit_scale,
-            keys=keys,
-            targets=torch.tensor(self._targets.view),
-            texts=self.texts.features(lambda: keys),
-            text_rows=torch.tensor(self.texts.rows.view),
-        )
+        if keys is None and not self._learned.moves_keys:
+            keys = self.keys()
+        ids, stored, features = list(self._ids), self._stored, self.texts.features()
+        labels, classifier = self.labels, torch.tensor(self._classifier.view)
+        targets = torch.tensor(self._targets.view)
+        text_rows = torch.tensor(self.texts.rows.view)
+
+        def made() -> SupportSet:
+            if keys is not None:
+                found, there = keys, torch.ones(len(keys), dtype=torch.bool)
+            else:
+                found, there = keys_of(stored(), ids)
+            texts = features(found)
+            if not bool(there.all()):
+                found = found[there]
+            return SupportSet(
+                labels=labels,
+                classifier=classifier,
+                logit_scale=logit_scale,
+                keys=found,
+                targets=targets[there],
+                texts=texts,
+                text_rows=text_rows[there],
+            )
+
+        return made
 
     def _move_means(self) -> list[int] | None:
         """Compute the class means again that are not what they were; which, None for all."""
@@ -306,23 +339,11 @@ class Memory:
         if self._moved is not None:
             self._moved.add(at)
 
-    def _own_text(self, at: int) -> tuple[int, Floats]:
-        """Reference and feature of the text of a class's shots without caption."""
-        return -self._classes[at].id, self._classes[at].feature
-
     def _captions_in_use(self, captions: Ints) -> Ints:
         """(n,): the captions that text keys are made of; -1 where it is the class's text."""
         by_class = self._learned.text_key == "class"
         return np.full_like(captions, -1) if by_class else captions
 
     def _add_keys(self, keys: Tensor, labels: Sequence[str], shot_ids: Sequence[str]) -> None:
-        """Append plain keys (n, D), and to the index what training makes of them."""
-        if self._plain is not None:
-            self._plain.append(keys.numpy())
+        """Append to the index what training makes of plain keys (n, D)."""
         self.image.add(self._learned.image_keys(keys, labels, shot_ids))
-
-    def _key(self, row: int) -> Tensor:
-        """(1, D): a plain key."""
-        if self._plain is None:
-            return self.image.key(row)[None]
-        return torch.tensor(self._plain.view[row : row + 1])

@@ -123,10 +123,13 @@ class Reader:
         with self.snapshot(), self.source() as source:
             return read_rows(source)
 
-    def delta(self, after: int) -> Delta | None:
-        """What has changed after a version; None where `rows` must be read. Raises CacheDamaged."""
+    def delta(self, after: int, most: int | None = None) -> Delta | None:
+        """What has changed after a version; None where `rows` must be read. Raises CacheDamaged.
+
+        `most` is of the keys that may have been touched; more of them are quicker read all anew.
+        """
         with self.snapshot(), self.source() as source:
-            return read_delta(source, after)
+            return read_delta(source, after, most)
 
     def versions(self, limit: int = 100, cursor: str | None = None) -> Page[VersionInfo]:
         """A page of versions, newest first. Raises CursorError or CacheDamaged."""

@@ -115,7 +115,7 @@ class Delta:
 
     Attributes:
         version: this one.
-        shots_gone: ids of keys to remove.
+        shots_gone: keys to remove, as they were.
         classes_gone: labels to remove.
         classes: that are new, or have other prompts.
         shots: keys to add.
@@ -123,7 +123,7 @@ class Delta:
     """
 
     version: int
-    shots_gone: list[str]
+    shots_gone: ShotRows
     classes_gone: list[str]
     classes: list[ClassRow]
     shots: ShotRows

@@ -14,6 +14,7 @@ import numpy as np
 
 from indexer.checksums import SIZE, checksum, of_class, of_shot, packed
 from indexer.database import damaged
+from indexer.errors import CacheDamaged
 from indexer.records import ClassRow, Delta, Floats, Rows, ShotRows
 
 _SHOT = "p.slot, s.position, p.class_id, s.id, s.text_id, s.sha256, s.created, s.checksum, s.key"
@@ -30,7 +31,7 @@ _TOUCHED = """WITH touched AS (
     UNION SELECT slot FROM placements WHERE until > :after)"""
 OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
 OF_REQUEST = "key, fingerprint, status, body, created, version, checksum"
-_THEN = "since <= :after AND (until IS NULL OR until > :after)"
+_THEN = "{0}since <= :after AND ({0}until IS NULL OR {0}until > :after)"
 
 
 @dataclass(frozen=True)
@@ -74,40 +75,54 @@ def read_rows(source: Source) -> Rows:
     return Rows(version, _class_rows(source, classes), merged, captions)
 
 
-def read_delta(source: Source, after: int) -> Delta | None:
-    """What has changed after a version; None where its history is gone.
+def read_delta(source: Source, after: int, most: int | None = None) -> Delta | None:
+    """What has changed after a version.
+
+    Args:
+        source: of one moment.
+        after: the version.
+        most: keys that may have been touched.
+
+    Returns:
+        None where all rows must be read: the history is gone or not as it was written, or more
+        keys were touched than `most`.
 
     Raises:
-        CacheDamaged: a row is not what was written.
+        CacheDamaged: a row in force is not what was written.
     """
     version, _ = _last(source)
     connection, then = source.connection, {"after": after}
     oldest = connection.execute("SELECT min(version) FROM versions").fetchone()[0]
     if after < oldest or after > version:
         return None
-    gone = connection.execute(
-        f"""{_TOUCHED} SELECT id FROM shots WHERE position IN
-        (SELECT min(position) FROM placements JOIN touched USING (slot) WHERE {_THEN}
-        GROUP BY slot)""",
-        then,
-    ).fetchall()
-    shots = connection.execute(
-        # In this order of the tables, and by slot: else all that is in force would be walked.
-        f"""{_TOUCHED} SELECT {_SHOT} FROM touched t CROSS JOIN placements p ON p.slot = t.slot
-        CROSS JOIN shots s ON s.position = p.position WHERE +p.until IS NULL
-        ORDER BY p.position""",
-        then,
-    ).fetchall()
-    texts = _texts(source, {row[4] for row in shots if row[4] is not None})
+    if most is not None:
+        query = f"{_TOUCHED} SELECT count(*) FROM touched"
+        if connection.execute(query, then).fetchone()[0] > most:
+            return None
+    # In this order of the tables, and by slot: else all that is in force would be walked.
+    touched = f"""{_TOUCHED} SELECT {_SHOT} FROM touched t
+        CROSS JOIN placements p ON p.slot = t.slot CROSS JOIN shots s ON s.position = p.position
+        WHERE %s ORDER BY p.position"""
+    shots = connection.execute(touched % "+p.until IS NULL", then).fetchall()
+    gone = connection.execute(touched % _THEN.format("p."), then).fetchall()
+    wanted = {row[4] for row in (*shots, *gone) if row[4] is not None}
+    texts = _texts(source, wanted)
     for row in shots:
         _part(source, row, texts)
+    try:
+        for row in gone:
+            _part(source, row, texts)
+    except CacheDamaged:
+        # What is in force may be sound all the same.
+        return None
+    captions = {row[4] for row in shots}
     return Delta(
         version=version,
-        shots_gone=[row[0] for row in gone],
+        shots_gone=_with_keys(source, gone),
         classes_gone=_classes_gone(source, then),
         classes=_classes_put(source, then),
-        shots=_shot_rows(shots, matrix(source, [row[-1] for row in shots])),
-        captions={number: text.feature for number, text in texts.items()},
+        shots=_with_keys(source, shots),
+        captions={number: text.feature for number, text in texts.items() if number in captions},
     )
 
 
@@ -201,7 +216,7 @@ def _class_rows(source: Source, rows: Sequence[Any]) -> list[ClassRow]:
 
 def _classes_gone(source: Source, then: Mapping[str, int]) -> list[str]:
     query = f"""SELECT c.label FROM class_states s JOIN classes c ON c.id = s.class_id
-        WHERE s.until > :after AND {_THEN} AND NOT EXISTS
+        WHERE s.until > :after AND {_THEN.format("s.")} AND NOT EXISTS
         (SELECT 1 FROM class_states n WHERE n.class_id = s.class_id AND n.until IS NULL)"""
     return [row[0] for row in source.connection.execute(query, then)]
 
@@ -210,6 +225,10 @@ def _classes_put(source: Source, then: Mapping[str, int]) -> list[ClassRow]:
     query = f"""SELECT {_CLASS} FROM class_states s CROSS JOIN classes c ON c.id = s.class_id
         WHERE +s.until IS NULL AND s.since > :after ORDER BY c.id"""
     return _class_rows(source, source.connection.execute(query, then).fetchall())
+
+
+def _with_keys(source: Source, rows: Sequence[Any]) -> ShotRows:
+    return _shot_rows(rows, matrix(source, [row[-1] for row in rows]))
 
 
 def _joined(parts: list[Floats], width: int) -> Floats:

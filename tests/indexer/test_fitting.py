@@ -17,7 +17,7 @@ def snapshot(shots: int) -> CacheSnapshot:
     )
     classifier = directions(2, seed=2)
     support = SupportSet(("a", "b"), classifier, 10.0, keys, targets, classifier, targets)
-    return CacheSnapshot(support, 5, Networks.initial(WIDTH), "full")
+    return CacheSnapshot(lambda: support, 5, Networks.initial(WIDTH), "full")
 
 
 def test_a_fit_knows_its_version_and_its_shots() -> None:

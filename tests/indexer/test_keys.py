@@ -42,7 +42,7 @@ def filled(text_key: TextKey) -> tuple[TextKeys, Tensor]:
 
 def assert_holds(found: TextKeys, keys: Tensor, features: Tensor) -> None:
     """The features (N, D) of the shots' texts, and keys of these, in step."""
-    stored = found.features(lambda: keys)
+    stored = found.features()(keys)
     torch.testing.assert_close(stored[found.rows.tensor], features)
     torch.testing.assert_close(found.index.keys(), NETWORKS.meta_net(stored))
 

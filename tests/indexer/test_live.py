@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from adapter.encoder import PixelEncoder
+from adapter.gaussian import Distances
+from adapter.learned import Learned, TextKey
 from adapter.networks import Networks
 from indexer import live
 from indexer.adapters import Adapter
 from indexer.cache import Cache
 from indexer.memory import Memory
+from indexer.records import Cap
 from tests.indexer.helpers import WIDTH, directions, new_shot, new_shots
 
 ENCODER = PixelEncoder()
@@ -211,3 +215,54 @@ def test_an_adapter_that_cannot_be_prepared_or_swapped_changes_nothing(
     torch.testing.assert_close(cache.classify(queries).logits, before)
     cache.swap(cache.prepare(trained(3)))
     assert cache.adapter is not serving
+
+
+@pytest.mark.parametrize("text_key", ["caption", "conditioned"])
+def test_plain_keys_come_and_go_although_the_adapter_moves_them(
+    tmp_path: Path, text_key: TextKey
+) -> None:
+    """They are held by the store alone: sums of them, and fits, must be right all the same."""
+    learned = Learned(
+        class_residuals={"ant": 0.3 * directions(1, 9)[0]},
+        low_rank=(directions(WIDTH, 7, 2), 0.2 * directions(2, 8)),
+        text_key=text_key,
+    )
+    file = tmp_path / "moving.safetensors"
+    replace(Networks.initial(WIDTH, 8), learned=learned).save(file)
+    cap = Cap(3, "merge")
+    with Cache.open(tmp_path / "cache", ENCODER, networks=file, cap=cap) as cache:
+        ids = cache.add("ant", new_shots(range(5))).shot_ids
+        cache.add("bee", new_shots(range(10, 13)))
+        cache.refit()
+        cache.add("bee", [new_shot(20, caption="a bee")])
+        cache.forget(ids[0])
+        cache.put_class("ant", ["an {}"])
+        cache.relabel(ids[1], "bee")
+        queries = directions(4, seed=5)
+        found, support = cache.classify(queries), cache.support().support
+        assert support.counts.tolist() == found.head.counts.tolist()
+        assert found.head.distances is not None
+        expected = Distances.to(support.means, found.head.distances.precision)
+        torch.testing.assert_close(found.head.distances.weights, expected.weights)
+        cache.refit()
+        found = cache.classify(queries)
+    with Cache.open(tmp_path / "cache", ENCODER, networks=file, cap=cap) as fresh:
+        logits = fresh.classify(queries).logits
+        # The fits add the same shots in another order.
+        torch.testing.assert_close(logits, found.logits, atol=1e-3, rtol=1e-3)
+        again = fresh.support().support
+        torch.testing.assert_close(again.keys.sum(0), support.keys.sum(0))
+
+
+def test_changes_of_most_shots_are_read_anew(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FEW", 2)
+    cache.add("ant", new_shots(range(4)))
+    cache.catch_up()
+    memory = cache._live.memory
+    cache.add("ant", new_shots([4]))
+    cache.catch_up()
+    assert cache._live.memory is memory
+    cache.rollback(0)
+    cache.catch_up()
+    assert cache._live.memory is not memory
+    assert len(cache._live.memory) == 0

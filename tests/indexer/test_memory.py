@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,10 +60,14 @@ LEARNED = {
 }
 
 
-def make(learned: Learned = LEARNED["nothing"]) -> Memory:
+def nothing() -> ShotRows:
+    raise AssertionError("the keys are in the index")
+
+
+def make(learned: Learned = LEARNED["nothing"], stored: Callable[[], ShotRows] = nothing) -> Memory:
     networks = replace(NETWORKS, learned=learned)
     texts = make_text_keys(NumpyIndex(4), networks, CPU)
-    return Memory(WIDTH, NumpyIndex(WIDTH), texts, learned, CPU)
+    return Memory(WIDTH, NumpyIndex(WIDTH), texts, learned, CPU, stored)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Told:
 
 
 def by_shot(memory: Memory) -> dict[str, Told]:
-    support = memory.support(1.0)
+    support = memory.support(1.0)()
     text_keys = memory.texts.index.keys()
     return {
         shot_id: Told(
@@ -101,7 +106,7 @@ def assert_told(found: dict[str, Told], expected: dict[str, Told]) -> None:
 
 
 def assert_consistent(memory: Memory) -> SupportSet:
-    support = memory.support(1.0)
+    support = memory.support(1.0)()
     state = memory.state(PRECISION)
     assert len(memory.image) == len(memory) == len(support.targets)
     assert len(memory.texts.index) == len(support.texts)
@@ -152,10 +157,20 @@ class Changes(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.memory = make(self.learned)
+        self.memory = make(self.learned, self.rows)
         self.classes: dict[str, ClassRow] = {}
         self.shots: dict[str, tuple[str, Floats, int]] = {}
         self.made = 0
+
+    def rows(self) -> ShotRows:
+        """What the store has."""
+        shots = self.shots.values()
+        return ShotRows(
+            ids=list(self.shots),
+            class_ids=np.array([self.classes[shot[0]].id for shot in shots], dtype=np.int64),
+            text_ids=np.array([shot[2] for shot in shots], dtype=np.int64),
+            keys=np.array([shot[1] for shot in shots], np.float32).reshape(-1, WIDTH),
+        )
 
     def label(self, number: int) -> str:
         return list(self.classes)[number % len(self.classes)]
@@ -186,7 +201,7 @@ class Changes(RuleBasedStateMachine):
         shot_id = list(self.shots)[shot % len(self.shots)]
         _, key, caption = self.shots[shot_id]
         self.shots[shot_id] = (self.label(number), key, caption)
-        self.memory.forget(shot_id)
+        self.memory.forget(shot_id, key)
         feature = vector(caption) if caption > 0 else None
         self.memory.add(shot_id, self.label(number), key, caption, feature)
 
@@ -194,8 +209,8 @@ class Changes(RuleBasedStateMachine):
     @rule(shot=st.integers(0, 99))
     def forget(self, shot: int) -> None:
         shot_id = list(self.shots)[shot % len(self.shots)]
-        del self.shots[shot_id]
-        self.memory.forget(shot_id)
+        _, key, _ = self.shots.pop(shot_id)
+        self.memory.forget(shot_id, key)
 
     @precondition(lambda self: bool(self.classes))
     @rule(number=st.integers(0, 9))
@@ -208,19 +223,10 @@ class Changes(RuleBasedStateMachine):
     @rule()
     def load_again(self) -> None:
         """A restart: rows may be in another order afterwards, all else is equal."""
-        loaded = make(self.learned)
+        loaded = make(self.learned, self.rows)
         loaded.load(
             self.classes.values(),
-            ShotRows(
-                ids=list(self.shots),
-                class_ids=np.array(
-                    [self.classes[shot[0]].id for shot in self.shots.values()], dtype=np.int64
-                ),
-                text_ids=np.array([shot[2] for shot in self.shots.values()], dtype=np.int64),
-                keys=np.array([shot[1] for shot in self.shots.values()], np.float32).reshape(
-                    -1, WIDTH
-                ),
-            ),
+            self.rows(),
             {caption: vector(caption) for caption in (101, 102)},
         )
         assert_told(by_shot(loaded), by_shot(self.memory))
@@ -262,6 +268,34 @@ def test_any_changes_in_any_order_leave_what_should_be_there(learned: Learned) -
     )
 
 
-def test_plain_keys_are_kept_only_where_the_index_has_others() -> None:
-    for learned in LEARNED.values():
-        assert (make(learned)._plain is None) is not learned.moves_keys
+def test_plain_keys_come_from_the_store_where_the_index_has_others() -> None:
+    learned = LEARNED["low rank"]
+    rows = ShotRows(["one", "two"], np.ones(2, np.int64), -np.ones(2, np.int64), keys_of(2, 3))
+    memory = make(learned, lambda: rows)
+    memory.put_class(ClassRow(1, "cat", None, vector(1)))
+    for shot_id, seed in (("two", 3), ("one", 2)):
+        memory.add(shot_id, "cat", vector(seed))
+    assert torch.equal(memory.keys(), torch.tensor(keys_of(3, 2)))
+    assert not torch.equal(memory.image.keys(), memory.keys())
+
+
+def test_a_copy_for_a_fit_lacks_what_the_store_has_lost_before_it_was_made() -> None:
+    rows = ShotRows(["two"], np.ones(1, np.int64), -np.ones(1, np.int64), keys_of(3))
+    memory = make(LEARNED["conditioned texts"], lambda: rows)
+    moving = make(LEARNED["all at once"], lambda: rows)
+    for each in (memory, moving):
+        each.put_class(ClassRow(1, "cat", None, vector(1)))
+        for seed, shot_id in enumerate(("one", "two", "six"), 2):
+            each.add(shot_id, "cat", vector(seed))
+    made, lacking = memory.support(1.0), moving.support(1.0)
+    memory.forget("two", vector(3))
+    assert len(made().keys) == 3
+    support = lacking()
+    assert torch.equal(support.keys, torch.tensor(keys_of(3)))
+    text = normalize(row(1) + row(3), dim=0)
+    torch.testing.assert_close(support.texts[support.text_rows], text[None])
+
+
+def keys_of(*seeds: int) -> Floats:
+    """(n, WIDTH)."""
+    return np.stack([vector(seed) for seed in seeds])

@@ -285,14 +285,14 @@ def test_what_another_process_did_is_a_delta_and_after_compacting_all_rows(
     other.forget(ids[1])
     delta = store.delta(1)
     assert delta is not None
-    assert (delta.version, sorted(delta.shots_gone)) == (3, sorted(ids))
+    assert (delta.version, sorted(delta.shots_gone.ids)) == (3, sorted(ids))
     assert ([row.label for row in delta.classes], delta.shots.ids) == (["dog"], [ids[0]])
     assert delta.classes_gone == []
     other.compact()
     assert store.delta(1) is None
     same = store.delta(3)
     assert same is not None
-    assert (same.shots_gone, same.classes, same.shots.ids) == ([], [], [])
+    assert (same.shots_gone.ids, same.classes, same.shots.ids) == ([], [], [])
     other.close()
 
 
@@ -308,3 +308,37 @@ def test_derived_values_are_kept_and_are_no_change(store: Store) -> None:
     assert store.derived_file("text") is None
     assert store.meta("method") == "paper"
     assert store.version == 0
+
+
+def test_what_is_gone_comes_with_the_key_that_it_had(store: Store) -> None:
+    """Merged shots had one, of them all: whoever holds sums of keys takes it out again."""
+    one = Cap(1, "merge")
+    store.add("ant", [shot(1)], feature=unit(1))
+    [placed] = store.add("ant", [shot(2)], cap=one).placed
+    delta = store.delta(1)
+    assert delta is not None
+    first, both = delta.shots_gone, delta.shots
+    np.testing.assert_array_equal(first.keys, [shot(1).key])
+    assert first.ids == both.ids
+    store.forget(placed.shot_id)
+    delta = store.delta(2)
+    assert delta is not None
+    np.testing.assert_array_equal(delta.shots_gone.keys, both.keys)
+    np.testing.assert_array_equal(delta.shots.keys, first.keys)
+
+
+def test_more_that_was_touched_than_wanted_is_no_delta(store: Store) -> None:
+    store.add("ant", [shot(1), shot(2), shot(3)], feature=unit(1))
+    store.delete_class("ant")
+    assert store.delta(1, most=3) is not None
+    assert store.delta(1, most=2) is None
+
+
+def test_what_is_gone_and_damaged_is_no_delta(store: Store) -> None:
+    [placed] = store.add("ant", [shot(1)], feature=unit(1)).placed
+    store.add("ant", [shot(2)])
+    store.forget(placed.shot_id)
+    with store._database.writing() as connection:
+        connection.execute("UPDATE shots SET created = 0 WHERE id = ?", (placed.shot_id,))
+    assert store.delta(2) is None
+    assert len(store.rows().shots.ids) == 1
