@@ -27,7 +27,7 @@ class Child:
         ready: what it told when it was ready to answer; None before.
         handed: connections that it was given.
         failure: why it cannot start, where it could say so.
-        began: when it was started, by `time.monotonic`.
+        served: seconds for which it could answer, once it has ended.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class Child:
         self.up = False
         self.ready: Facts | None = None
         self.failure: str | None = None
-        self.began = time.monotonic()
+        self.served = 0.0
+        self._ready_at: float | None = None
         self._process = process
         self._channel = end
         self._closed = closed
@@ -96,6 +97,7 @@ class Child:
                 self.up = True
             elif what == "ready":
                 self.ready = Facts(**message)
+                self._ready_at = time.monotonic()
             else:
                 self.failure = message["why"]
             yield what
@@ -108,10 +110,15 @@ class Child:
 
     async def ended(self) -> str:
         """Wait for its end; how it ended, in words."""
-        self.up, self.ready = False, None
         code = await self._process.wait()
-        self._channel.close()
+        self.up, self.ready = False, None
+        if self._ready_at is not None:
+            self.served = time.monotonic() - self._ready_at
         return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+    def close(self) -> None:
+        """Let go of the channel, once it has ended."""
+        self._channel.close()
 
     def stop(self) -> None:
         """Have it finish what is in flight, and end."""

@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,8 +28,9 @@ from service.running import ServeError
 from service.settings import Settings
 
 ATTEMPTS = 3
-# A worker that lived for so long, in seconds, did not die of its start.
+# A worker that could answer for so long, in seconds, did not die of its start.
 SETTLED = 30.0
+LAST_WORDS_SECONDS = 1.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 # Beyond the time that a request may take, for the rest of a worker's end.
@@ -108,13 +108,25 @@ class Supervisor:
             self._children[worker] = child
             if self._stopping.is_set():
                 child.stop()
+            how = await self._heed(child)
+            self._bury(child)
+            failures = 0 if child.served > SETTLED else failures + 1
+            await self._replace(child, how, failures)
+
+    async def _heed(self, child: Child) -> str:
+        """Hear what a worker says until it ends; how it ended."""
+
+        async def hear() -> None:
             async for what in child.heard():
                 self._note(child, what)
-            lived = time.monotonic() - child.began
-            how = await child.ended()
-            self._bury(child)
-            failures = failures + 1 if lived < SETTLED else 0
-            await self._replace(child, how, failures)
+
+        hearing = asyncio.create_task(hear())
+        how = await child.ended()
+        # Its last words. A process that it left behind may hold its end of the channel.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hearing, LAST_WORDS_SECONDS)
+        child.close()
+        return how
 
     def _note(self, child: Child, what: str) -> None:
         self._watch()
