@@ -39,7 +39,7 @@ def test_keys_are_those_of_the_networks_in_indices_of_the_kind(
         assert (memory.image.kind, memory.texts.index.kind) == kinds
         assert rows.version == store.version == 2
     torch.testing.assert_close(memory.image.keys(), torch.tensor(rows.shots.keys))
-    expected = networks.meta_net(memory.texts.features(memory.keys))
+    expected = networks.meta_net(memory.texts.features()(memory.keys()))
     torch.testing.assert_close(memory.texts.index.keys(), expected)
     assert memory.texts.index.keys().shape == (2, 3)
     assert (tmp_path / FILE).exists() is (kind == "faiss-ivf")
