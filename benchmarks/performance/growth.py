@@ -165,6 +165,9 @@ def memory_per_shot(folder: Path, shots: int = LARGE, model: Sequence[str] = MOD
     moving = folder / "moving.safetensors"
     _moving_networks(encoder).save(moving)
     flags = ("--model", model[0], "--pretrained", model[1])
+    # The first fits here, however long they take: what a service is waited for has an end.
+    for cache, networks in ((full, None), (empty, None), (full, moving)):
+        Cache.open(cache, encoder, networks=networks).close()
     found = []
     for cache, more in ((full, ()), (empty, ()), (full, ("--networks", str(moving)))):
         with serving(cache, *flags, *more) as server:
