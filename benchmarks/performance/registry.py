@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.performance.group import Group
 
-CPU: tuple[str, ...] = ("pixels", "encoder", "growth", "start", "stages", "http")
+CPU: tuple[str, ...] = ("pixels", "encoder", "head", "search", "growth", "start", "stages", "http")
 GPU: tuple[str, ...] = ("gpu",)
 
 
