@@ -34,7 +34,7 @@ LAST_WORDS_SECONDS = 1.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 # Beyond the time that a request may take, for the rest of a worker's end.
-MORE_SECONDS = 15.0
+MORE_SECONDS = 8.0
 ACCEPTED_AT_ONCE = 64
 IN_MEMORY = Path("/dev/shm")
 
