@@ -22,6 +22,7 @@ import torch
 from adapter.encoder import Encoder
 from adapter.images import ImageLimits
 from adapter.networks import AdapterFileError
+from adapter.staging import Staging
 from indexer.adapters import Adapter
 from indexer.cache import Added, Cache
 from indexer.errors import CacheError
@@ -93,6 +94,7 @@ class Engine:
         self._rows = rows
         self._cache: Cache | None = None
         self._preparation: Preparation | None = None
+        self._staging: Staging | None = None
         self._seen_version = 0
         self.claims = Claims()
         self._worker = Worker(
@@ -153,7 +155,7 @@ class Engine:
         def hand_on() -> None:
             # On a decoding thread.
             try:
-                prepared = prepare(image)
+                prepared = self._sent(prepare(image))
                 if isinstance(prepared, Problem):
                     cache = self.cache
                     questions.result = [prepared], cache.answered_version, cache.adapter.number
@@ -200,9 +202,20 @@ class Engine:
         self, work: Callable[[Given], Result], items: Sequence[Given]
     ) -> list[Result]:
         loop = asyncio.get_running_loop()
+
+        def done(item: Given) -> Result:
+            return self._sent(work(item))
+
         return list(
-            await asyncio.gather(*(loop.run_in_executor(self.pool, work, item) for item in items))
+            await asyncio.gather(*(loop.run_in_executor(self.pool, done, item) for item in items))
         )
+
+    def _sent(self, prepared: Result) -> Result:
+        """The same, its pixels on the device: sent by the thread that made them."""
+        if isinstance(prepared, Prepared) and prepared.pixels is not None:
+            assert self._staging is not None
+            prepared.pixels = self._staging(prepared.pixels)
+        return prepared
 
     # On the refitter's thread; the owner only copies and swaps.
 
@@ -280,6 +293,7 @@ class Engine:
         except BaseException as error:
             self.started.set_exception(error)
             return
+        self._staging = Staging(encoder.device)
         self._preparation = Preparation(
             encoder.preprocessing,
             encoder.width,

@@ -40,11 +40,13 @@ class Pictures:
         self._missing -= len(features)
         if self._missing:
             return
-        features = torch.cat(self._features)
+        rows = iter(torch.cat(self._features))
         for item, views in self._items:
-            own, features = features[:views], features[views:]
-            item.feature = key_of_views(own)
-            item.views = own if views > 1 else None
+            if views == 1:  # as nearly all have: a unit row is its own mean
+                item.feature = next(rows)
+                continue
+            item.views = torch.stack(list(islice(rows, views)))
+            item.feature = key_of_views(item.views)
 
 
 def _rows(pixels: Sequence[Tensor]) -> Iterator[Tensor]:
