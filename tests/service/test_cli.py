@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,14 @@ def test_help(command: tuple[str, ...], expected: list[str]) -> None:
         assert text in result.output
 
 
-def test_help_is_there_at_once() -> None:
-    began = time.monotonic()
-    command = [sys.executable, "-X", "importtime", "-m", "service.cli", "--help"]
+@pytest.mark.parametrize("words", [(), ("serve",)])
+def test_help_is_there_at_once(words: tuple[str, ...]) -> None:
+    """By what it imports: seconds would say more of the machine."""
+    command = [sys.executable, "-X", "importtime", "-m", "service.cli", *words, "--help"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert not re.search(r"\| +(torch|fastapi|faiss|open_clip)$", found.stderr, re.MULTILINE)
-    assert time.monotonic() - began < 30
+    heavy = r"\| +(torch|torchvision|open_clip|faiss|fastapi|starlette|uvicorn|sqlite3)$"
+    assert not re.search(heavy, found.stderr, re.MULTILINE)
+    assert "service.cli" in found.stderr
 
 
 def test_version() -> None:
