@@ -20,7 +20,8 @@ _Reader = Callable[[BytesIO], ImageFile.ImageFile]
 def decode_odd_jpeg(jpeg: Jpeg, limits: ImageLimits) -> Picture:
     """Any JPEG, without its metadata. Raises what Pillow raises, and ImageTooLarge."""
     image = _loaded(JpegImagePlugin.JpegImageFile, jpeg.picture, limits)
-    return Picture.of_pillow(_flatten(image), orientation(jpeg.exif, jpeg.xmp))
+    image = _flatten(image)  # what was read goes: it has the pixels once or twice more
+    return Picture.of_pillow(image, orientation(jpeg.exif, jpeg.xmp))
 
 
 def decode_png(data: bytes, limits: ImageLimits) -> Picture:
@@ -29,7 +30,9 @@ def decode_png(data: bytes, limits: ImageLimits) -> Picture:
     limits.check_size(*_png_size(data))
     check_png(data)
     image = _loaded(PngImagePlugin.PngImageFile, data, limits)
-    return Picture.of_pillow(_flatten(image), orientation(*_metadata(image)))
+    turn = orientation(*_metadata(image))
+    image = _flatten(image)
+    return Picture.of_pillow(image, turn)
 
 
 def decode_webp(data: bytes, limits: ImageLimits) -> Picture:
@@ -37,7 +40,9 @@ def decode_webp(data: bytes, limits: ImageLimits) -> Picture:
     # Its reader allocates the whole canvas, the others only look.
     limits.check_size(*_webp_canvas(data))
     image = _loaded(WebPImagePlugin.WebPImageFile, data, limits)
-    return Picture.of_pillow(_flatten(image), orientation(*_metadata(image)))
+    turn = orientation(*_metadata(image))
+    image = _flatten(image)
+    return Picture.of_pillow(image, turn)
 
 
 def _loaded(reader: _Reader, data: bytes, limits: ImageLimits) -> Image.Image:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
@@ -52,8 +53,7 @@ class Jpeg:
         return b"".join(self.source[start:end] for start, end in self.pieces)
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     marker: int
     start: int
     body: int
