@@ -146,6 +146,7 @@ def encoder_rates(
             lie on the device.
     """
     device = encoder.device
+    encoder.warm(batch)
     shape = (batch, 3, *encoder.preprocessing.size)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
     if device.type == "cuda":
