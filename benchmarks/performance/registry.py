@@ -6,7 +6,16 @@ from importlib import import_module
 
 from benchmarks.performance.group import Group
 
-CPU: tuple[str, ...] = ("pixels", "encoder", "head", "search", "growth", "start", "stages", "http")
+CPU: tuple[str, ...] = (
+    "pixels",
+    "encoder",
+    "head",
+    "stages",
+    "http",
+    "start",
+    "growth",
+    "search",
+)
 GPU: tuple[str, ...] = ("gpu",)
 
 

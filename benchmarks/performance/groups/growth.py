@@ -45,4 +45,4 @@ def measure(setting: Setting) -> Iterator[Found]:
     yield PEAK.measured([memory.peak], note=note)
 
 
-GROUP = Group("growth", 90, (IN_MEMORY, WHOLE, FIRST, UNTRAINED, MOVED, PEAK), measure)
+GROUP = Group("growth", 80, (IN_MEMORY, WHOLE, FIRST, UNTRAINED, MOVED, PEAK), measure)

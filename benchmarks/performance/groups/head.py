@@ -62,4 +62,4 @@ def encoding_ms(encoder: Encoder, batch: int, repeats: int) -> list[float]:
     return found
 
 
-GROUP = Group("head", 40, (FULL, PAPER, SHARE), measure)
+GROUP = Group("head", 25, (FULL, PAPER, SHARE), measure)

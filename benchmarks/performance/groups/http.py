@@ -206,4 +206,4 @@ def finite(curve: Curve) -> Curve:
     return replace(curve, points=points)
 
 
-GROUP = Group("http", 200, ROWS, measure)
+GROUP = Group("http", 210, ROWS, measure)

@@ -83,4 +83,4 @@ def rows(setting: Setting) -> Iterator[Found]:
         yield from size.of(each)
 
 
-GROUP = Group("pixels", 40, tuple(row for size in SIZES for row in size.all), rows)
+GROUP = Group("pixels", 25, tuple(row for size in SIZES for row in size.all), rows)

@@ -81,4 +81,4 @@ def _least(
     }
 
 
-GROUP = Group("stages", 40, (ACCOUNTED,), measure)
+GROUP = Group("stages", 35, (ACCOUNTED,), measure)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from adapter.encoder import PixelEncoder
 from benchmarks.performance.figures import Budget, Curve, Part, Point
 from benchmarks.performance.group import Setting
 from benchmarks.performance.groups import encoder, growth, http, pixels, stages, start
@@ -25,7 +26,13 @@ def found(rows: object) -> dict[str, Row]:
     return {row.name: row for row in rows if isinstance(row, Row)}  # type: ignore[attr-defined]
 
 
-def test_pixels_are_measured_quickly_from_end_to_end(tmp_path: Path) -> None:
+def test_pixels_are_measured_quickly_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_size(*model: str, **_: str) -> PixelEncoder:
+        return PixelEncoder(image_size=224 if model else 64)
+
+    monkeypatch.setattr("benchmarks.performance.pixels.load_encoder", of_size)
     rows = found(pixels.rows(Setting(drawn(2, 300, 280), tmp_path, quick=True)))
     assert list(rows) == [row.name for row in pixels.GROUP.rows]
     for size in pixels.SIZES:
@@ -39,7 +46,7 @@ def test_pixels_are_measured_quickly_from_end_to_end(tmp_path: Path) -> None:
 
 def load(rate: float, latency: float, failed: int = 0) -> Load:
     statuses = {200: round(rate), 503: failed}
-    return Load(1.0, None, 64, statuses, (latency,) * 100, 0, 0.0, 1.0, 0.1)
+    return Load(1.0, 1.0, 64, statuses, (latency,) * 100, 0, 0.0, 1.0, 0.1)
 
 
 def server(name: str) -> Server:
