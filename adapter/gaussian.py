@@ -145,9 +145,10 @@ class Distances:
 
         Minus this, up to a constant, is log N(f; mu_c, P^-1).
         """
-        own = 0.5 * ((features @ self.precision) * features).sum(1)
         # This way round, since a product with many rows on its left is quicker.
-        return torch.addmm(self.bias[:, None], self.weights, features.T, alpha=-1).add_(own).T
+        columns = features.T
+        own = 0.5 * ((self.precision @ columns) * columns).sum(0)
+        return torch.addmm(self.bias[:, None], self.weights, columns, alpha=-1).add_(own).T
 
 
 def leave_one_out(

@@ -231,7 +231,7 @@ class Head:
             terms = {"zero_shot": zero_shot}
         else:
             terms = {
-                "zero_shot": centred(zero_shot) * self._zero_shot_weights,
+                "zero_shot": centred(zero_shot).mul_(self._zero_shot_weights),
                 "class_offset": self.offsets.expand_as(zero_shot),
                 "gaussian": self._gaussian_term(features),
             }
@@ -239,7 +239,10 @@ class Head:
         image_weight, text_weight = self._cache_weights(by_image, by_text)
         terms["image_cache"] = image_weight * by_image
         terms["text_cache"] = text_weight * by_text
-        logits = sum(terms.values(), torch.zeros_like(zero_shot))
+        first, second, *others = terms.values()
+        logits = first + second
+        for term in others:
+            logits += term
         weights = (image_weight, text_weight)
         return Scores(self.labels, terms, logits, image, text, weights, self)
 
@@ -283,7 +286,7 @@ class Head:
         if self.distances is None:
             return features.new_zeros(len(features), len(self.labels))
         distances = self.distances.of(features)
-        nearness = self.fit.gaussian_weight * (self.fit.gaussian_origin - distances)
+        nearness = distances.sub_(self.fit.gaussian_origin).mul_(-self.fit.gaussian_weight)
         return torch.where(self.counts > 0, nearness, 0.0)
 
     @cached_property
@@ -325,7 +328,7 @@ class Head:
                 by_image += evidence_of_the_rest(
                     image.similarity, classes, sums, self.counts, self.fit.image_sharpness
                 )
-        return self._balance * by_image, self._balance * self._text_evidence(text)
+        return by_image.mul_(self._balance), self._text_evidence(text).mul_(self._balance)
 
     def _text_evidence(self, hits: Hits) -> Tensor:
         """(B, C): a sum over (class, text) pairs, each as often as shots have it."""
