@@ -85,6 +85,19 @@ def test_what_is_taught_to_one_is_known_by_the_other(clients: list[Client]) -> N
         assert taught.shot_ids[0] in {each.shot_id for each in answer.neighbors}
 
 
+def test_the_same_request_to_both_at_once_is_done_once(clients: list[Client]) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for turn in range(20):
+            image, key = picture(GREEN, size=(40, 40), mark=turn + 1), f"both {turn}"
+            asked = [
+                threads.submit(client.add, "green", [image], idempotency_key=key)
+                for client in clients
+            ]
+            one, other = (each.result() for each in asked)
+            assert one == other
+            assert one.created == [True]
+
+
 def test_both_answer_and_their_log_says_who(process: Process, clients: list[Client]) -> None:
     for client in clients:
         client.classify(picture(GREEN))
@@ -130,7 +143,7 @@ def _fitted(client: Client) -> bool:
 def test_one_that_is_killed_is_replaced_and_nothing_is_lost(process: Process) -> None:
     ended = threading.Event()
     acknowledged: list[str] = []
-    failed: list[int] = []
+    failed: list[str] = []
 
     def teach(caller: int) -> None:
         with Client(process.url, timeout=60) as client:
@@ -140,23 +153,24 @@ def test_one_that_is_killed_is_replaced_and_nothing_is_lost(process: Process) ->
                 image = picture(BLUE, size=(48 + caller, 48), mark=mark)
                 try:
                     acknowledged.extend(client.add("blue", [image]).shot_ids)
-                except ClientError:
-                    failed.append(caller)
+                except ClientError as error:
+                    failed.append(str(error))
 
     victim = workers(process)[0]
     with ThreadPoolExecutor(CALLERS) as threads:
         teaching = [threads.submit(teach, caller) for caller in range(CALLERS)]
-        eventually(lambda: len(acknowledged) > 40)
+        eventually(lambda: len(acknowledged) > 40, 30)
         os.kill(victim, signal.SIGKILL)
         before = len(acknowledged)
-        eventually(lambda: len(acknowledged) > before + 40)
+        eventually(lambda: len(acknowledged) > before + 40, 30)
+        failed_at_its_death = len(failed)
         eventually(lambda: metric(process.url, "xmadapter_workers_ready") == 2, 30)
         ended.set()
         for each in teaching:
             each.result()
-    # Their connections were the victim's; nobody lost a second one.
-    assert 0 < len(failed) <= CALLERS // 2
-    assert len(set(failed)) == len(failed)
+    # Those whose connection it had; one of them may have come again while it was dying.
+    assert 0 < len(failed) <= CALLERS, failed
+    assert failed[failed_at_its_death:] == []
     assert victim not in workers(process)
     assert len(workers(process)) == 2
     with Client(process.url) as client:
