@@ -43,11 +43,18 @@ class Graphs:
     def record(self, sizes: Sequence[int], like: Tensor) -> None:
         """Record these batch sizes, of rows `like` (1, ...), on its device.
 
-        The largest comes first: the memory that it takes is shared by all.
+        The largest comes first: the memory that it takes is shared by all. A function that cannot
+        be recorded, as it waits for a number from the device, is run plainly in all sizes.
         """
         for size in sorted(set(sizes) - set(self._recordings), reverse=True):
             inputs = like.expand(size, *like.shape[1:]).clone()
-            self._recordings[size] = self._record(self._run, inputs)
+            try:
+                self._recordings[size] = self._record(self._run, inputs)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except RuntimeError:
+                self._recordings.clear()
+                return
 
     def __call__(self, rows: Tensor) -> Tensor:
         """`run` of the rows (B, ...): played where a recording holds B rows, plain elsewhere."""

@@ -24,7 +24,7 @@ from torch.nn import functional
 from adapter.encoder import DEFAULT_MODEL, Encoder, load_encoder
 from adapter.images import ImageLimits
 from adapter.weights import RANDOM_SEED, find_weights
-from benchmarks.performance.http_caches import taught_pictures
+from benchmarks.performance.http_caches import SHOTS, taught_pictures
 from service.engine import Engine
 from service.images import Preparation
 from service.inputs import ClassifyQuery
@@ -156,9 +156,10 @@ def callers(
     count: int = 64,
     seconds: float = 2.0,
     repeats: int = 3,
+    shots: int = SHOTS,
 ) -> Callers:
     """So many callers at once, each with one photograph at a time, with batches and without."""
-    cache = taught_pictures(folder / "cache", encoder)
+    cache = taught_pictures(folder / "cache", encoder, shots)
     with (
         _engine(cache, encoder, max_batch=64) as batched,
         _engine(cache, encoder, max_batch=1) as single,

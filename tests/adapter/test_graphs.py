@@ -63,6 +63,15 @@ def test_a_size_is_recorded_once() -> None:
     assert recorder.sizes == [2, 1, 3]
 
 
+def test_what_cannot_be_recorded_is_run() -> None:
+    def refuse(run: Run, inputs: Tensor) -> Recording:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    graphs = Graphs(double, refuse)
+    graphs.record([1, 2], rows_of(1))
+    assert torch.equal(graphs(rows_of(2)), double(rows_of(2)))
+
+
 @pytest.mark.gpu
 def test_recordings_on_cuda_give_what_the_function_gives() -> None:
     if not torch.cuda.is_available():

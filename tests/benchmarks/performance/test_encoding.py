@@ -30,7 +30,9 @@ def test_theirs_is_the_same_model() -> None:
 
 
 def test_callers_are_answered_in_batches_and_one_by_one(tmp_path: Path) -> None:
-    found = callers(tmp_path, PixelEncoder(), PHOTOGRAPHS, count=3, seconds=0.05, repeats=2)
+    found = callers(
+        tmp_path, PixelEncoder(), PHOTOGRAPHS, count=3, seconds=0.05, repeats=2, shots=1
+    )
     assert len(found.together) == len(found.alone) == 2
     assert min(*found.together, *found.alone) > 0
 
