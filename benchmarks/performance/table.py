@@ -37,16 +37,24 @@ def markdown(rows: Iterable[RowJson]) -> str:
 
 def cells(row: RowJson) -> tuple[str, ...]:
     """A text for each of `COLUMNS`."""
-    ratio = "" if row["ratio"] is None else f"{figure(row['ratio'])} ×"
     return (
         row["name"],
         figure(row["ours"], row["unit"]),
         figure(row["theirs"], row["unit"]),
         row["unit"],
-        ratio,
+        beside(row),
         goal(row),
         verdict(row),
     )
+
+
+def beside(row: RowJson) -> str:
+    """Ours beside theirs: the ratio, or the difference where that is what the goal is on."""
+    if row["ours"] is None or row["theirs"] is None or row["ratio"] is None:
+        return ""
+    if (row["goal"] or "").startswith("difference"):
+        return f"{row['ours'] - row['theirs']:+.2f} {row['unit']}"
+    return f"{figure(row['ratio'])} ×"
 
 
 def goal(row: RowJson) -> str:

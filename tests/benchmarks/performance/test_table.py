@@ -71,6 +71,12 @@ def test_the_spread_is_of_what_the_goal_is_on() -> None:
     assert table.spread(SHOWN.measured([1.0, 2.0], [2.0, 2.0]).json()) == "1.00 to 2.00, 2"
 
 
+def test_ours_beside_theirs_is_a_ratio_or_the_difference_that_the_goal_is_on() -> None:
+    assert table.beside(IDLE.measured([9.75], [7.0]).json()) == "+2.75 ms"
+    assert table.beside(FASTAPI.measured([9.0], [3.0]).json()) == "3.00 ×"
+    assert table.beside(COSINE.measured([0.5]).json()) == ""
+
+
 def test_the_terminal_shows_names_and_notes() -> None:
     stream = io.StringIO()
     Console(file=stream, width=160).print(table.terminal(row.json() for row in ROWS))
