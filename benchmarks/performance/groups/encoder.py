@@ -70,4 +70,4 @@ def _batching(setting: Setting) -> Iterator[Found]:
     )
 
 
-GROUP = Group("encoder", 55, ROWS, measure)
+GROUP = Group("encoder", 40, ROWS, measure)

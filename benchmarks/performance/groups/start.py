@@ -33,4 +33,4 @@ def measure(setting: Setting) -> Iterator[Found]:
     yield WHOLE.measured(starts.full, starts.empty, note)
 
 
-GROUP = Group("start", 60, (BEYOND, WHOLE, HELP, COMMANDS), measure)
+GROUP = Group("start", 50, (BEYOND, WHOLE, HELP, COMMANDS), measure)
