@@ -73,6 +73,8 @@ def run(
         from service.app import create_app
 
         app = create_app(settings, encoder, rows, assignment)
+        # They are the engine's to let go of: a second copy of all keys, for as long as this runs.
+        del rows
         make_room(2 * settings.max_connections)
         server = (server_of or uvicorn.Server)(configuration(app, settings, app.state.refusals))
         _serve(server, sockets, app.state.engine, ready)
