@@ -85,6 +85,8 @@ def test_stages_get_their_limits_by_name() -> None:
     limited = stages.with_limits(budget, {"decode": (1.5, "libjpeg-turbo")})
     first = replace(budget.parts[0], limit=1.5, limit_is="libjpeg-turbo")
     assert limited.parts == (first, budget.parts[1])
+    [row] = stages.near(limited)
+    assert (row.ratio, row.note) == (0.75, "theirs: libjpeg-turbo")
 
 
 def test_growth_compares_the_large_cache_with_the_small(
