@@ -36,6 +36,7 @@ from adapter.selection import (
 from adapter.strength import choose_strength, least_strength, weaken
 from adapter.support import SupportSet
 from adapter.temperature import fit_temperatures
+from adapter.text_pairs import TextPairs
 
 NAMES_WEIGHT, GAUSSIAN_WEIGHT, CACHE_WEIGHT = 0.7, 1.0, 0.1
 """Before any shot is seen, of each source at its own best temperature."""
@@ -325,7 +326,9 @@ def calibrate(
 
 def _has_captions(support: SupportSet) -> bool:
     """Whether any shot has a text other than its class's."""
-    away = support.texts[support.text_rows] - support.classifier[support.targets]
+    # By pairs: a row for each shot would be a second cache.
+    pairs = TextPairs.of(support.targets, support.text_rows)
+    away = support.texts[pairs.texts] - support.classifier[pairs.classes]
     return bool((away.abs() > SAME_TEXT).any())
 
 

@@ -30,7 +30,11 @@ MOST_SCORED = 640
 points, soon."""
 
 BLOCK = 256
-"""Rows scored at once."""
+"""Rows scored at once, at most."""
+
+CELLS = 2**23
+"""Affinities that are there at once, at most: rows scored times entries."""
+
 LOSS_TOLERANCE = 1e-6
 """Losses nearer than this, relatively, are equal: rounding must not prefer a larger alpha."""
 
@@ -135,7 +139,7 @@ def leave_one_out_evidence(
     if rows is None:
         rows = torch.arange(len(entries.own), device=queries.device)
     evidence = queries.new_empty(len(sharpnesses), len(rows), len(counts))
-    for start, block in _blocks(rows):
+    for start, block in _blocks(rows, len(entries.keys)):
         # A row an entry: rows are summed much faster than columns.
         similarity = entries.keys @ queries[block].T
         own = entries.own[block][None]
@@ -324,6 +328,7 @@ def _combinations(modalities: Modalities) -> Iterator[tuple[int, int, float]]:
                 yield image_at, text_at, ratio
 
 
-def _blocks(rows: Tensor) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(rows), BLOCK):
-        yield start, rows[start : start + BLOCK]
+def _blocks(rows: Tensor, entries: int) -> Iterator[tuple[int, Tensor]]:
+    size = max(1, min(BLOCK, CELLS // max(entries, 1)))
+    for start in range(0, len(rows), size):
+        yield start, rows[start : start + size]
