@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 import torch
@@ -18,8 +21,11 @@ def test_every_limit_is_a_time_or_a_speed() -> None:
 
 
 def test_the_operations_of_the_shipped_tower_are_counted() -> None:
+    # In a process of its own: after counting, Triton's bindings print a page at the end.
+    count = "from benchmarks.performance.limits import image_gflop; print(image_gflop())"
+    found = subprocess.run([sys.executable, "-c", count], capture_output=True, check=True)
     # 0.089 as its convolutions add up; a layer that is not counted would show.
-    assert limits.image_gflop() == pytest.approx(0.089, abs=0.01)
+    assert float(found.stdout) == pytest.approx(0.089, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "starlette"])
