@@ -32,6 +32,7 @@ _TOUCHED = """WITH touched AS (
 OF_VERSION = "version, created, action, subject, caller, classes, shots, digest, checksum"
 OF_REQUEST = "key, fingerprint, status, body, created, version, checksum"
 _THEN = "{0}since <= :after AND ({0}until IS NULL OR {0}until > :after)"
+_NOW = "+p.until IS NULL"
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,8 @@ def read_delta(source: Source, after: int, most: int | None = None) -> Delta | N
         query = f"{_TOUCHED} SELECT count(*) FROM touched"
         if connection.execute(query, then).fetchone()[0] > most:
             return None
-    # In this order of the tables, and by slot: else all that is in force would be walked.
-    touched = f"""{_TOUCHED} SELECT {_SHOT} FROM touched t
-        CROSS JOIN placements p ON p.slot = t.slot CROSS JOIN shots s ON s.position = p.position
-        WHERE %s ORDER BY p.position"""
-    shots = connection.execute(touched % "+p.until IS NULL", then).fetchall()
-    gone = connection.execute(touched % _THEN.format("p."), then).fetchall()
+    shots = _touched(source, then, _NOW)
+    gone = _touched(source, then, _THEN.format("p."))
     wanted = {row[4] for row in (*shots, *gone) if row[4] is not None}
     texts = _texts(source, wanted)
     for row in shots:
@@ -124,6 +121,17 @@ def read_delta(source: Source, after: int, most: int | None = None) -> Delta | N
         shots=_with_keys(source, shots),
         captions={number: text.feature for number, text in texts.items() if number in captions},
     )
+
+
+def check_restored(source: Source, after: int) -> None:
+    """Raise CacheDamaged where what came into force after a version is not as it was written."""
+    then = {"after": after}
+    shots = _touched(source, then, _NOW)
+    texts = _texts(source, {row[4] for row in shots if row[4] is not None})
+    for row in shots:
+        _part(source, row, texts)
+    _with_keys(source, shots)
+    _classes_put(source, then)
 
 
 def known_text(source: Source, caption: str) -> tuple[int, bytes] | None:
@@ -188,6 +196,15 @@ def _part(source: Source, row: Any, texts: Mapping[int, _Text]) -> int:
     if found != expected:
         raise damaged(source.path, f"shot {shot_id} is not as it was written")
     return of_shot(position, class_id, slot, found)
+
+
+def _touched(source: Source, then: Mapping[str, int], condition: str) -> list[Any]:
+    """Rows of `_SHOT`, with their keys, of slots in which anything changed after a version."""
+    # In this order of the tables, and by slot: else all that is in force would be walked.
+    query = f"""{_TOUCHED} SELECT {_SHOT} FROM touched t
+        CROSS JOIN placements p ON p.slot = t.slot CROSS JOIN shots s ON s.position = p.position
+        WHERE {condition} ORDER BY p.position"""
+    return source.connection.execute(query, then).fetchall()
 
 
 def _texts(source: Source, wanted: set[int] | None) -> dict[int, _Text]:

@@ -32,7 +32,7 @@ from indexer.records import (
     StoredAdd,
     StoredShot,
 )
-from indexer.state import read_delta
+from indexer.state import check_restored
 
 
 class Store(Reader):
@@ -196,7 +196,7 @@ class Store(Reader):
             now, target = history.compared(source, change.version - 1, version)
             history.restore(change, now, target)
             # Of shots that come back, the keys and captions too must be as they were.
-            read_delta(source, change.version - 1)
+            check_restored(source, change.version - 1)
         return change.current
 
     def compact(self, keep: int = 0) -> None:
