@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from adapter.weights import DEFAULT_MODEL, create_towers, find_weights
@@ -40,6 +39,9 @@ def peak_gflops(dtype: torch.dtype, repeats: int = 10) -> float:
 
 def image_gflop(model: str = DEFAULT_MODEL, pretrained: str | None = None) -> float:
     """10^9 operations of a model's image tower for one image. Raises EncoderError."""
+    # Here, since it loads Triton, whose bindings print a page when the process ends.
+    from torch.utils.flop_counter import FlopCounterMode
+
     weights = find_weights(model, pretrained, None)
     # The tower as its authors wrote it: what it is served as does the same, out of sight.
     towers, _ = create_towers(weights, torch.device("cpu"), None)

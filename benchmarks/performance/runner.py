@@ -96,6 +96,9 @@ def _measure(group: Group, setting: Setting, sender: Connection) -> None:
     os.setsid()
     try:
         _send(sender, group.measure(setting))
+    except BrokenPipeError:
+        # Whoever asked is gone: there is nobody to tell.
+        os._exit(1)
     except Exception as error:
         said = " ".join(str(error).split())
         sender.send(_Failure(f"{type(error).__name__}: {said[-LONGEST_REASON:]}"))
