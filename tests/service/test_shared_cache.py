@@ -72,7 +72,7 @@ def test_one_that_cannot_read_what_another_did_says_so_and_recovers(
     eventually(lambda: other.engine.cache.answered_version == 1)
     monkeypatch.setattr(logging.getLogger("xmadapter"), "propagate", True)
 
-    def torn(store: Store, after: int) -> Delta | None:
+    def torn(store: Store, after: int, most: int | None = None) -> Delta | None:
         raise CacheDamaged("torn")
 
     with monkeypatch.context() as broken:
