@@ -27,7 +27,6 @@ MODEL = "clip"
 Environment = Literal["infinity", "litserve"]
 ENVIRONMENTS: tuple[Environment, ...] = ("litserve", "infinity")
 INSTALL = "make bench-peers"
-COMPILE_SECONDS = 400.0
 
 
 class PeerMissing(RuntimeError):  # noqa: N818
@@ -119,13 +118,8 @@ def infinity(batch: int = 32, folder: Path = FOLDER) -> AbstractContextManager[R
     return running(
         lambda port: [str(python), str(program), "v2", f"--port={port}", *options],
         "/health",
-        # It would count its users, and look for models, elsewhere; and compile at each start.
-        {
-            "DO_NOT_TRACK": "1",
-            "HF_HUB_OFFLINE": "1",
-            "TORCHINDUCTOR_CACHE_DIR": str(folder / "compiled"),
-        },
-        COMPILE_SECONDS,
+        # It would count its users, and look for models, elsewhere.
+        {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"},
     )
 
 
@@ -134,7 +128,6 @@ def install(name: Environment, folder: Path = FOLDER) -> None:
 
     Raises:
         subprocess.CalledProcessError: pip could not.
-        RuntimeError: infinity does not start.
     """
     place = folder / name
     shutil.rmtree(place, ignore_errors=True)
@@ -154,10 +147,6 @@ def install(name: Environment, folder: Path = FOLDER) -> None:
     else:
         _write_model(python, folder / MODEL)
     (place / "installed").write_text(_wanted(name))
-    if name == "infinity":
-        # It compiles its model when it first starts: a minute or more.
-        with infinity(folder=folder):
-            pass
 
 
 def _lend(place: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import httpx
 
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 STOP_SECONDS = 20.0
 
 
@@ -50,7 +50,6 @@ def running(
     command: Callable[[int], Sequence[str]],
     health: str,
     environment: Mapping[str, str] | None = None,
-    patience: float = START_SECONDS,
 ) -> Iterator[Running]:
     """Start a server, wait until it answers, and end it with all of its processes.
 
@@ -59,7 +58,6 @@ def running(
         health: path that is answered with 200 once it is ready.
         environment: variables for it, beside this process's own, of which the service's settings
             are left out.
-        patience: seconds in which it must be ready.
 
     Raises:
         RuntimeError: it ended, or was not ready in time; its output is in the message.
@@ -75,7 +73,7 @@ def running(
             start_new_session=True,
         )
         try:
-            if not _ready(url + health, process, patience):
+            if not _ready(url + health, process):
                 log.seek(0)
                 raise RuntimeError(f"{' '.join(command(port))} did not start:\n{log.read()}")
             yield Running(url, process.pid)
@@ -83,9 +81,9 @@ def running(
             _end(process)
 
 
-def _ready(url: str, process: subprocess.Popen[bytes], patience: float) -> bool:
+def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
     """Whether it answers, in time."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + START_SECONDS
     # Nothing here is encrypted: to load certificates for each try would cost more than the try.
     with httpx.Client(timeout=5, trust_env=False, verify=False) as client:
         while process.poll() is None and time.monotonic() < deadline:
