@@ -69,8 +69,12 @@ class _Line:
 
     def __init__(self, connection: BoundedProtocol) -> None:
         self._connection = connection
-        self.write = connection.transport.write
         self.is_closing = connection.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Write a part of an answer, unless the caller has hung up."""
+        if not self.is_closing():
+            self._connection.transport.write(data)
 
     def close(self) -> None:
         """End the connection."""
