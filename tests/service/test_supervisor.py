@@ -113,10 +113,11 @@ def test_connections_are_spread_evenly_and_it_is_announced_once() -> None:
     assert sorted(answers) == [b"0"] * 3 + [b"1"] * 3
 
 
-def test_one_that_dies_is_replaced_and_the_other_goes_on(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs.LOGGER, "propagate", True)
+def test_one_that_dies_is_replaced_and_the_other_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        logs, "trouble", lambda message, **fields: told.append({"message": message, **fields})
+    )
     answers: list[bytes] = []
 
     def ask(port: str) -> None:
@@ -126,11 +127,10 @@ def test_one_that_dies_is_replaced_and_the_other_goes_on(
             connection.close()
         stop()
 
-    with caplog.at_level("INFO", "xmadapter"):
-        assert len(supervised(DYING, ask)) == 1
+    assert len(supervised(DYING, ask)) == 1
     assert answers.count(b"") == 1
-    (told,) = [each for each in caplog.records if each.message == "worker ended"]
-    assert told.fields["reason"] == "killed by SIGKILL"  # type: ignore[attr-defined]
+    (ended,) = told
+    assert (ended["message"], ended["reason"]) == ("worker ended", "killed by SIGKILL")
 
 
 def test_why_one_cannot_start_is_told_and_ends_the_others() -> None:
