@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from adapter.head import Hits
+from adapter.products import products_by_key
 from indexer.errors import IndexUnavailable
 from indexer.index import Rows, check_keys, check_replacement, check_row
 from indexer.records import Floats, Ints
@@ -70,8 +71,8 @@ class FaissFlatIndex:
 
     def similarities(self, queries: Tensor) -> Tensor:
         check_keys(queries, self.width)
-        # This way round, since what follows goes key by key, and the product is quicker too.
-        by_key = torch.from_numpy(self._view()) @ queries.cpu().T
+        # This way round, since what follows goes key by key.
+        by_key = products_by_key(torch.from_numpy(self._view()), queries.cpu())
         return by_key.T.to(queries.device)
 
     def search(self, queries: Tensor, k: int) -> Hits:
