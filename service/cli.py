@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,14 +17,16 @@ from rich.console import Console
 from service import __version__, flags, hints
 from service.adapter_commands import adapter_app
 from service.cache_commands import cache_app
-from service.client import DEFAULT_TIMEOUT, Added, Client, ClientError
 from service.ending import IN_PART, WRONG_USAGE, complain, failing, settings_of
 from service.evaluating import evaluate
-from service.inputs import MAX_ADD_IMAGES
+from service.inputs import DEFAULT_TIMEOUT, MAX_ADD_IMAGES
 from service.key_commands import keys_app
 from service.output import show_facts, show_verdict
 from service.settings import CLIENT_KEY
 from service.train import train
+
+if TYPE_CHECKING:
+    from service.client import Added, Client
 
 UPLOAD_BYTES = 32 * 2**20
 
@@ -102,6 +104,8 @@ def classify(
     as_json: AsJson = False,
 ) -> None:
     """Ask a running service what images show, and why."""
+    from service.client import ClientError
+
     console = Console()
     failed = False
     with failing(ClientError), _client(url, api_key, timeout) as client:
@@ -140,6 +144,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Teach a running service a class with some images of it."""
+    from service.client import ClientError
+
     captions = caption or []
     if captions and len(captions) != len(images):
         complain(f"expected one --caption for each of {len(images)} images, got {len(captions)}")
@@ -236,6 +242,8 @@ app.command()(train)
 
 
 def _client(url: str | None, api_key: str | None, timeout: float) -> Client:
+    from service.client import Client
+
     return Client(url or _default_url(), key=api_key, timeout=timeout)
 
 

@@ -19,6 +19,7 @@ import httpx
 from service import calls
 from service.calls import Call, ImageSource
 from service.history_schemas import CacheVersion, Difference, RolledBack
+from service.inputs import DEFAULT_TIMEOUT
 from service.schemas import (
     AdapterState,
     Added,
@@ -76,7 +77,6 @@ __all__ = [
 ]
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-DEFAULT_TIMEOUT = 60.0
 PAGE = 1_000
 
 Answer = TypeVar("Answer")

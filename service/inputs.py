@@ -28,6 +28,9 @@ MAX_PROMPT = 1_000
 MAX_LIST = 1_000
 MAX_VERSION = 2**53 - 1
 
+DEFAULT_TIMEOUT = 60.0
+"""Seconds that our own callers wait for an answer."""
+
 LABEL = "truck"
 IMAGE = "UklGRhYAAABXRUJQVlA4TAoAAAAvAAAAAIj+R/8D"
 """One red pixel, as a WebP."""

@@ -19,7 +19,7 @@ def draw_curves(curves: Sequence[Curve], path: Path = LOADS) -> None:
     Lines join the points of an open loop; those of a closed one stand alone.
     """
     pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(8, 5))
+    figure, axis = pyplot.subplots(figsize=(10, 5))
     names = list(dict.fromkeys(curve.name for curve in curves))
     for curve in curves:
         colour = f"C{names.index(curve.name)}"
@@ -40,7 +40,7 @@ def draw_curves(curves: Sequence[Curve], path: Path = LOADS) -> None:
     axis.set_xlabel("answers a second")
     axis.set_ylabel("latency from the due time, ms")
     axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     _save(figure, path)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.performance import results, table
-from benchmarks.performance.figures import Budget
+from benchmarks.performance.figures import Budget, Part
 from benchmarks.performance.machine import ROOT
 from benchmarks.performance.results import Results
 from benchmarks.performance.row import RowJson
 
 DOCUMENT, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 NOT_MEASURED = "Not measured yet: `make bench` does."
+ROUNDING_MS = 1e-6
 NO_GPU = "None of these has been run: there was no CUDA device."
 
 
@@ -123,10 +124,11 @@ def _budget(budget: Budget) -> str:
         "| stage | ms | part of the whole | least that it could take | which is |",
         "|---|---|---|---|---|",
     ]
-    for part in (*budget.parts, None):
-        name, ms = ("rest", budget.rest) if part is None else (part.name, part.ms)
-        limit = "" if part is None else table.figure(part.limit)
-        limit_is = "" if part is None else part.limit_is
-        share = f"{100 * ms / budget.whole:.0f} %"
-        lines.append(f"| {name} | {table.figure(ms)} | {share} | {limit} | {limit_is} |")
+    parts = list(budget.parts)
+    if abs(budget.rest) >= ROUNDING_MS:
+        parts.append(Part("rest", budget.rest))
+    for part in parts:
+        share = f"{100 * part.ms / budget.whole:.0f} %"
+        figures = f"{table.figure(part.ms)} | {share} | {table.figure(part.limit)}"
+        lines.append(f"| {part.name} | {figures} | {part.limit_is} |")
     return "\n".join(lines)

@@ -27,10 +27,10 @@ OURS_VIT, OURS_FP32 = "ours, ViT-B/32", "ours, ViT-B/32 in fp32"
 VIT_CLASSES = 20
 MISSING = "run make bench-peers"
 CHARTED = (OURS, OURS_2, PLAIN, LITSERVE)
-LOADS = (0.3, 0.6, 0.85, 1.0)
+LOADS = (0.3, 0.7, 1.0)
 QUICK = Times(rounds=1, seconds=1.0, warm=0.2)
 FULL = Times(rounds=3, seconds=1.5, warm=0.5)
-FULL_VIT = Times(rounds=2, seconds=4.0, warm=1.5)
+FULL_VIT = Times(rounds=2, seconds=3.5, warm=1.0)
 """ViT-B/32 answers few requests a second here: a shorter load would be a handful of batches."""
 
 PATIENT = ("--max-wait", "30")
@@ -206,4 +206,4 @@ def finite(curve: Curve) -> Curve:
     return replace(curve, points=points)
 
 
-GROUP = Group("http", 240, ROWS, measure)
+GROUP = Group("http", 245, ROWS, measure)

@@ -74,4 +74,4 @@ def _said(found: Search) -> str:
     return f"{found.probes} of {found.lists} lists are looked into"
 
 
-GROUP = Group("search", 105, ROWS, measure)
+GROUP = Group("search", 80, ROWS, measure)

@@ -26,11 +26,11 @@ def measure(setting: Setting) -> Iterator[Found]:
     slowest = max(found, key=lambda name: sorted(found[name])[len(found[name]) // 2])
     yield HELP.measured(found["xmadapter"])
     yield COMMANDS.measured(found[slowest], note=slowest)
-    shots, runs = (200, 1) if setting.quick else (LARGE, 3)
+    shots, runs = (200, 1) if setting.quick else (LARGE, 2)
     starts = start_seconds(setting.folder, shots, runs)
     note = "after a first start, which keeps what later ones read"
     yield BEYOND.measured(starts.beyond, note=note)
     yield WHOLE.measured(starts.full, starts.empty, note)
 
 
-GROUP = Group("start", 50, (BEYOND, WHOLE, HELP, COMMANDS), measure)
+GROUP = Group("start", 65, (BEYOND, WHOLE, HELP, COMMANDS), measure)
