@@ -395,8 +395,9 @@ class Engine:
 
 
 def _take_one_core() -> None:
-    # For this thread alone. A fit, or a picture, is many small operations, which a second thread
-    # only holds up, and the owner wants the other cores.
+    # A fit, or a picture, is many small operations, which a second thread only holds up, and the
+    # owner wants the other cores. Threads made later begin with this number too; the owner, which
+    # is made before, keeps its own.
     torch.set_num_threads(1)
 
 

@@ -192,13 +192,6 @@ def alone(
     return in_turns(lambda: setup.answer(index), lambda: None, repeats).ours
 
 
-def exact_alone(shots: int, seed: int, repeats: int) -> tuple[float, ...]:
-    """Milliseconds of the whole exact head for `QUERIES` queries at this size."""
-    setup = Setup.of(shots, numbers_for("full", shots // CLASSES), seed)
-    index = filled(make_index(WIDTH), setup.keys)
-    return in_turns(lambda: setup.answer(index), lambda: None, repeats).ours
-
-
 def in_turns(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> Contest:
     """Time both, by turns; the first turn does not count."""
     found: tuple[list[float], list[float]] = ([], [])
